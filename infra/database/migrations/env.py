@@ -1,0 +1,11 @@
+"""Alembic's entry: the connection is handed in by :func:`infra.database.migrate.migrate`."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+import infra.database.tables  # noqa: F401  (fills the metadata)
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True, compare_type=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,124 @@
+"""What every object store promises. The S3 one joins ``STORES`` when it is built."""
+
+import hashlib
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from infra.errors import IntegrityError, InvalidInput, NotAllowed, NotFound, StorageFull
+from infra.objectstore import LocalObjectStore
+
+
+@pytest.fixture(params=["local"])
+def store(request, tmp_path):
+    return LocalObjectStore(tmp_path / "objects", secret="s", url="http://127.0.0.1:8000")
+
+
+@pytest.mark.parametrize("kind", ["bytes", "stream", "path"])
+def test_what_is_put_comes_back_with_its_digest(store, tmp_path, kind):
+    content = os.urandom(3_000_000)
+    (tmp_path / "file").write_bytes(content)
+    data = {"bytes": content, "stream": io.BytesIO(content), "path": tmp_path / "file"}[kind]
+    info = store.put("reports", "a/b.bin", data, media_type="image/png")
+    assert (info.size, info.sha256, info.media_type) == (len(content), hashlib.sha256(content).hexdigest(), "image/png")
+    assert store.get("reports", "a/b.bin") == content
+    assert store.info("reports", "a/b.bin") == info
+    assert store.local_path("reports", "a/b.bin", folder=tmp_path).read_bytes() == content
+
+
+def test_put_again_replaces(store):
+    store.put("b", "k", b"one")
+    store.put("b", "k", b"two, longer")
+    assert store.get("b", "k") == b"two, longer"
+
+
+def test_missing(store):
+    for read in (store.info, store.get, store.open, store.presign):
+        with pytest.raises(NotFound):
+            read("b", "nothing")
+    store.delete("b", "nothing")
+
+
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", ".hidden", "a/.meta", "a\x00b", "x" * 600, "a b"])
+def test_keys_that_could_leave_the_bucket_are_refused(store, key):
+    with pytest.raises(InvalidInput):
+        store.put("b", key, b"")
+
+
+def test_list_by_prefix(store):
+    for key in ("jobs/1/a", "jobs/1/b", "jobs/10/a", "other"):
+        store.put("b", key, key.encode())
+    assert [item.key for item in store.list("b", "jobs/1")] == ["jobs/1/a", "jobs/1/b", "jobs/10/a"]
+    assert [item.key for item in store.list("b", "jobs/1/")] == ["jobs/1/a", "jobs/1/b"]
+    assert [item.key for item in store.list("b")] == ["jobs/1/a", "jobs/1/b", "jobs/10/a", "other"]
+    assert list(store.list("empty")) == []
+
+
+def test_delete(store):
+    store.put("b", "k", b"x")
+    store.delete("b", "k")
+    with pytest.raises(NotFound):
+        store.get("b", "k")
+
+
+def test_a_stream_that_breaks_leaves_nothing(store):
+    class Broken(io.RawIOBase):
+        def read(self, size=-1):
+            raise ConnectionError("gone")
+
+    with pytest.raises(ConnectionError):
+        store.put("b", "k", Broken())
+    with pytest.raises(NotFound):
+        store.info("b", "k")
+    assert list(store.list("b")) == []
+
+
+def test_two_writers_at_once_leave_one_whole_object(store):
+    contents = [bytes([n]) * 2_000_000 for n in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda content: store.put("b", "same", content), contents))
+    assert store.get("b", "same") in contents
+
+
+def test_hashed_objects_are_written_once(store, tmp_path):
+    (tmp_path / "f").write_bytes(b"content")
+    first = store.put_hashed("b", tmp_path / "f", prefix="scans/", suffix=".nii.gz")
+    assert first == store.put_hashed("b", tmp_path / "f", prefix="scans/", suffix=".nii.gz")
+    assert first.key == f"scans/{hashlib.sha256(b'content').hexdigest()}.nii.gz"
+
+
+class TestLocal:
+    """What only the folder can show."""
+
+    @pytest.fixture
+    def store(self, tmp_path):
+        return LocalObjectStore(tmp_path / "objects", secret="s")
+
+    def test_changed_bytes_are_noticed(self, store, tmp_path):
+        store.put("b", "k", b"what was written")
+        (tmp_path / "objects" / "b" / "k").write_bytes(b"what was changed")
+        with pytest.raises(IntegrityError):
+            store.get("b", "k")
+        assert store.open("b", "k", verify=False).read() == b"what was changed"
+
+    def test_a_full_disk_is_a_sentence_and_leaves_nothing(self, store, monkeypatch):
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(StorageFull, match="no room"):
+            store.put("b", "k", b"x")
+        monkeypatch.undo()
+        assert list(store.list("b")) == []
+        assert not list((store.root / ".tmp").iterdir())
+
+    def test_presigned_links_expire_and_cannot_be_forged(self, store):
+        store.put("b", "k", b"x")
+        token = store.presign("b", "k").rpartition("/")[2]
+        assert store.redeem(token) == ("b", "k")
+        with pytest.raises(NotAllowed):
+            store.redeem(token[:-2] + "xx")
+        with pytest.raises(NotAllowed):
+            store.redeem(store.presign("b", "k", seconds=-1).rpartition("/")[2])

@@ -1,0 +1,35 @@
+import pickle
+
+from infra.errors import CorruptFile, Unavailable, WorkbenchError, all_errors, find_workbench_error, from_dict
+
+
+def test_codes_are_unique():
+    def count(cls):
+        return 1 + sum(count(sub) for sub in cls.__subclasses__())
+
+    assert len(all_errors()) == count(WorkbenchError)
+
+
+def test_errors_cross_processes_whole():
+    error = pickle.loads(pickle.dumps(CorruptFile("The file ends early.", size=3)))
+    assert (error.code, error.message, error.details, error.retryable) == ("corrupt_file", "The file ends early.", {"size": 3}, False)
+
+
+def test_errors_survive_json():
+    error = from_dict(Unavailable("Busy.", seconds=2).as_dict())
+    assert isinstance(error, Unavailable) and error.retryable and error.details == {"seconds": 2}
+
+
+def test_unknown_code_becomes_the_base():
+    assert type(from_dict({"code": "from_the_future", "message": "?"})) is WorkbenchError
+
+
+def test_found_inside_a_chain():
+    class RemoteError(Exception):
+        cause = Unavailable("Gone.")
+
+    wrapped = RuntimeError("outer")
+    wrapped.__cause__ = RemoteError()
+    found = find_workbench_error(wrapped)
+    assert isinstance(found, Unavailable) and found.message == "Gone."
+    assert find_workbench_error(ValueError("plain")) is None
