@@ -13,6 +13,7 @@ import re
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -30,7 +31,8 @@ def configure_logging(*, level: str = "info", stream: TextIO | None = None, comp
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if component:
-        structlog.contextvars.bind_contextvars(component=component)
+        # Of the process, not of a context: threads and tasks that began elsewhere are the same component.
+        shared.append(lambda _, __, event: {"component": component, **event})
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -49,6 +51,15 @@ def configure_logging(*, level: str = "info", stream: TextIO | None = None, comp
     root.setLevel(level.upper())
     for noisy in ("httpx", "httpcore", "urllib3", "matplotlib", "alembic.runtime.migration"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def log_to_folder(folder: Path, *, level: str = "info", component: str) -> None:
+    """:func:`configure_logging`, into ``folder/component.log``; on a machine where the folder cannot be, on standard error."""
+    stream = None
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stream = open(folder / f"{component}.log", "a", buffering=1)  # noqa: SIM115 (for the life of the process)
+    configure_logging(level=level, stream=stream, component=component)
 
 
 def logger(name: str) -> Any:

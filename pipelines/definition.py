@@ -3,14 +3,18 @@
 A stage is one async function ``run(context, state) -> dict``. ``state`` is small JSON: object-store keys, numbers,
 short texts; what a stage returns is merged into it for the stages after. Arrays and files go through
 ``context.store``. A stage must be safe to begin again (a killed process begins it anew): objects are named by
-their content or by the job, so writing them twice is the same as once.
+their content or by the job, so writing them twice is the same as once. What blocks (numpy, files) belongs in
+``asyncio.to_thread``: the stages of other jobs share the event loop, and only what is awaited can be cancelled.
+
+In the final state, ``summary``, ``artifacts`` (name to ``ObjectInfo.as_dict()``) and ``models`` become the job's
+result; ``notification`` (a sentence) tells its owner.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +45,7 @@ class StageContext:
         roles: models.
         settings: the program's.
         workdir: an empty folder for this stage, removed after it.
-        progress: ``progress(fraction, message)`` tells people how far the stage is (0 to 1); cheap, call it freely.
+        progress: ``progress(fraction, message)`` tells people how far the stage is (0 to 1); cheap, from any thread.
     """
 
     job_id: str
@@ -95,6 +99,11 @@ class Pipeline:
     stages: tuple[Stage, ...]
     retired: Mapping[str, Stage] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        names = [*self.plan, *self.retired]
+        if len(set(names)) != len(names):
+            raise ValueError(f"The stages of {self.name} need names of their own: {', '.join(names)}.")
+
     @property
     def plan(self) -> list[str]:
         """The names of the stages, in order: what a new job will do."""
@@ -106,6 +115,18 @@ class Pipeline:
             if stage.name == name:
                 return stage
         return self.retired[name]
+
+    def span(self, plan: Sequence[str], name: str) -> tuple[float, float]:
+        """Where stage ``name`` begins and ends in the whole of ``plan``, 0 to 1, by the stages' weights."""
+        weights = [self._weight(item) for item in plan]
+        total, at = sum(weights) or 1.0, list(plan).index(name)
+        return sum(weights[:at]) / total, sum(weights[: at + 1]) / total
+
+    def _weight(self, name: str) -> float:
+        try:
+            return self.stage(name).weight
+        except KeyError:
+            return 1.0
 
     @property
     def version(self) -> str:

@@ -4,6 +4,7 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import infra.database.tables  # noqa: F401  (fills the metadata)
+import infra.database.tables_knowledge  # noqa: F401
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True, compare_type=True)

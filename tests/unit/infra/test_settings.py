@@ -2,6 +2,7 @@ import pytest
 
 from infra.errors import ConfigurationError
 from infra.settings import PROFILES, known_fields, load_settings
+from infra.settings_page import PAGE, page
 
 
 def test_defaults_are_the_local_profile(settings):
@@ -56,3 +57,7 @@ def test_one_row_of_the_table_of_processors_can_be_changed(monkeypatch):
 
 def test_every_setting_is_described():
     assert not [name for name, description in known_fields().items() if not description]
+
+
+def test_the_page_of_settings_is_not_stale():
+    assert PAGE.read_text() == page(), "run: python -m infra.settings_page"

@@ -1,0 +1,36 @@
+"""The pipelines' part of the Serve application: the runner at its root, over a stage host a pipeline, over the models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+
+from infra.settings import Settings, load_settings
+from pipelines.catalog import CATALOG, Catalog
+from pipelines.host import StageHost
+from pipelines.runner import Runner
+from serving.application import deployment_options, portable
+
+
+def compose(models: Mapping[str, Application], *, settings: Settings | None = None, catalog: Catalog = CATALOG) -> Application:
+    """What ``serving.build_application`` asks for: from the models' applications, by role, to the whole one.
+
+    Args:
+        models: bound deployments of the roles that have a model.
+        settings: the program's; by default those of the environment. Bind others by ``functools.partial``.
+        catalog: which pipelines there are.
+    """
+    settings = portable(settings or load_settings())
+    hosts = {
+        name: serve.deployment(StageHost).options(**_options(settings, name)).bind(name, settings, catalog, dict(models))
+        for name in catalog.names()
+    }
+    return serve.deployment(Runner).options(**_options(settings, "runner")).bind(settings, hosts)
+
+
+def _options(settings: Settings, name: str) -> dict[str, Any]:
+    # Serve notices a killed replica at its next health check.
+    return {**deployment_options(settings, name), "health_check_period_s": 1}

@@ -1,0 +1,184 @@
+"""The Serve deployment that keeps jobs going: durable workflows by DBOS, each step of which calls a stage host.
+
+Killed, it comes back and takes up where the database says it was. So it imports little, and computes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from dbos import DBOS, StepOptions
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from infra.database import Database
+from infra.datafolder import DataFolder
+from infra.errors import Cancelled, ConfigurationError, WorkbenchError
+from infra.settings import Settings
+from infra.telemetry import correlated, correlation_id, log_to_folder, logger
+from pipelines.calls import StageAnswer, StageCall
+from pipelines.durable import APPLICATION, CLOSE, CONTRACT, QUEUE, WORKFLOW, JsonSerializer, Workflows, jobs_url
+from pipelines.ledger import Ledger
+from pipelines.reconcile import reconcile
+from pipelines.retry import RetryPolicy, as_workbench_error, revive, with_retries
+
+log = logger(__name__)
+
+RECONCILE_SECONDS = 5.0
+QUEUE_POLL_SECONDS = 0.25  # how long a job waits at most for an idle runner to see it
+RECOVERIES = 20  # a job that takes the runner down with it is given up after so many
+_CLOSING: StepOptions = {"name": CLOSE, "retries_allowed": True, "max_attempts": 6, "interval_seconds": 0.5, "backoff_rate": 2.0}
+
+
+class Runner:
+    """Runs the workflows.
+
+    Args:
+        settings: the program's.
+        hosts: the stage host of each pipeline.
+    """
+
+    async def __init__(self, settings: Settings, hosts: Mapping[str, DeploymentHandle]) -> None:
+        began = time.monotonic()
+        log_to_folder(DataFolder(settings.home).logs, level=settings.telemetry.level, component="pipelines-runner")
+        self._hosts = dict(hosts)
+        self._policy = RetryPolicy.of(settings.jobs)
+        self._database = Database(settings.database_url)
+        self._ledger = Ledger(self._database)
+        self._workflows = Workflows(settings)
+        self._executor = str(serve.get_replica_context().rank.rank)
+        self._executors = {self._executor, *map(str, range(settings.processor("runner").replicas))}
+        DBOS(
+            config={
+                "name": APPLICATION,
+                "system_database_url": await asyncio.to_thread(jobs_url, settings),
+                "sys_db_pool_size": 10,
+                "application_version": CONTRACT,
+                "executor_id": self._executor,
+                "serializer": JsonSerializer(),
+                "log_level": "WARNING",
+            }
+        )
+        _log_like_everyone_else()
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)(self._workflow())
+        # In a thread, so that workflows get an event loop of their own, which Serve's health checks do not wait for.
+        await asyncio.to_thread(DBOS.launch)
+        await DBOS.register_queue_async(QUEUE, global_concurrency=settings.jobs.concurrency, polling_interval_sec=QUEUE_POLL_SECONDS)
+        self._tending = asyncio.create_task(self._tend())
+        log.info("runner ready", executor=self._executor, pid=os.getpid(), seconds=round(time.monotonic() - began, 3))
+
+    def check_health(self) -> None:
+        """Raises where the runner can do no more work; Serve then replaces it."""
+        if self._tending.done():
+            raise RuntimeError("the runner's housekeeping has stopped")
+
+    async def __del__(self) -> None:
+        """Serve awaits this when it stops a replica. Jobs at work stay theirs, and go on in the next runner."""
+        if (tending := getattr(self, "_tending", None)) is not None:  # where __init__ came so far
+            tending.cancel()
+            await asyncio.to_thread(DBOS.destroy)
+            self._workflows.close()
+            self._database.close()
+
+    def _workflow(self) -> Any:
+        # A plain function: DBOS would take a method's class for part of the workflow's name.
+        async def run_pipeline(pipeline: str, plan: list[str]) -> dict[str, str]:
+            return await self._run(str(DBOS.workflow_id), pipeline, plan)
+
+        return run_pipeline
+
+    async def _run(self, job_id: str, pipeline: str, plan: list[str]) -> dict[str, str]:
+        state: dict[str, Any] = {}
+        with correlated(await self._correlation(job_id)), structlog.contextvars.bound_contextvars(job=job_id, pid=os.getpid()):
+            for stage in plan:
+                ran: list[float] = []
+                try:
+                    added = await DBOS.run_step_async(
+                        {"name": stage, "preemptible": True}, self._stage, job_id, pipeline, plan, stage, dict(state), ran
+                    )
+                except Cancelled:
+                    await DBOS.run_step_async(_CLOSING, self._ledger.cancelled, job_id)
+                    return {"state": "cancelled"}
+                except Exception as caught:
+                    error = as_workbench_error(caught, stage)
+                    await DBOS.run_step_async(_CLOSING, self._ledger.failed, job_id, stage, error)
+                    log.warning("job failed", stage=stage, code=error.code, error=error.message)
+                    raise error from caught
+                if ran:  # else the step only read what an earlier process had finished
+                    log.info("stage finished", stage=stage, seconds=ran[0])
+                state |= added
+            await DBOS.run_step_async(_CLOSING, self._ledger.done, job_id, state)
+            log.info("job done")
+        return {"state": "done"}
+
+    async def _stage(
+        self, job_id: str, pipeline: str, plan: list[str], stage: str, state: dict[str, Any], ran: list[float]
+    ) -> dict[str, Any]:
+        """The step of one stage: try it, by the rules of :mod:`pipelines.retry`, on the pipeline's host."""
+        began = time.monotonic()
+        host = self._hosts.get(pipeline)
+        if host is None:
+            raise ConfigurationError(f"This version of the program has no pipeline '{pipeline}'.")
+
+        async def attempt(number: int) -> dict[str, Any]:
+            job = await self._ledger.begin_stage(job_id, stage)
+            log.info("stage started", stage=stage, attempt=number)
+            call = StageCall(
+                job_id=job_id,
+                owner_id=job.owner_id,
+                title=job.title,
+                input=job.input,
+                options=job.options,
+                plan=plan,
+                stage=stage,
+                state=state,
+                attempt=number,
+                correlation_id=correlation_id(),
+            )
+            response = host.run.remote(call)
+            try:
+                answer: StageAnswer = await response
+            except asyncio.CancelledError:
+                response.cancel()
+                raise
+            if answer.error is not None:
+                raise revive(answer.error)
+            return answer.added or {}
+
+        async def retrying(error: WorkbenchError, number: int, wait: float) -> None:
+            message = f"{error.message} Trying again in {wait:g} s ({number + 1} of {self._policy.attempts})."
+            await self._ledger.event(job_id, "retrying", stage=stage, message=message)
+
+        added = await with_retries(stage, attempt, self._policy, retrying)
+        ran.append(round(time.monotonic() - began, 3))
+        return added
+
+    async def _correlation(self, job_id: str) -> str:
+        """The id of the request that began the job. Only logs depend on it, so it is no step, and its loss no failure."""
+        try:
+            return await self._ledger.correlation_id(job_id) or job_id
+        except Exception as error:
+            log.warning("the job's row cannot be read", job=job_id, error=str(error)[:300])
+            return job_id
+
+    async def _tend(self) -> None:
+        """Now and then: rows without a workflow, workflows without a runner."""
+        while True:
+            try:
+                await reconcile(self._ledger, self._workflows, executors=self._executors)
+            except Exception as error:
+                log.warning("housekeeping failed, trying again", error=f"{type(error).__name__}: {error}"[:500])
+            await asyncio.sleep(RECONCILE_SECONDS)
+
+
+def _log_like_everyone_else() -> None:
+    """DBOS's lines as JSON in our log, in place of its own console handler."""
+    found = logging.getLogger("dbos")
+    found.handlers.clear()
+    found.propagate = True

@@ -1,0 +1,60 @@
+"""Jobs before the first runner has made its database: accepted, seen, cancelled, and never an error of a library."""
+
+import pytest
+
+from infra.database import Database, migrate
+from infra.database.tables import AnalysisJob, User
+from infra.errors import NotFound, Unavailable
+from pipelines.catalog import Catalog
+from pipelines.durable import Workflows
+from pipelines.jobs import Jobs
+
+
+@pytest.fixture
+def jobs(settings):
+    database = Database(settings.database_url)
+    migrate(database)
+    with database.session() as session:
+        session.add(User(id="u", name="u", role="member"))
+    jobs = Jobs(settings, database, Catalog({"trial": "tests.integration.pipelines.trial:OLD"}))
+    jobs.database = database
+    yield jobs
+    jobs.close()
+    database.close()
+
+
+async def test_a_job_is_accepted_and_waits(jobs):
+    job = await jobs.submit("trial", owner_id="u", title="T", input={"marks": "m"}, idempotency_key="k")
+    assert (await jobs.get(job.id, "u")).state == "queued"
+    assert [event.kind for event in await jobs.events(job.id)] == ["queued"]
+    assert (await jobs.submit("trial", owner_id="u", title="T", input={"marks": "m"}, idempotency_key="k")).id == job.id
+    assert [row.id for row in await jobs.list("u", pipeline="trial")] == [job.id] and await jobs.list("u", pipeline="other") == []
+
+
+async def test_it_can_be_cancelled_and_then_watched_to_its_end(jobs):
+    job = await jobs.submit("trial", owner_id="u", title="T", input={"marks": "m"})
+    assert (await jobs.cancel(job.id)).state == "cancelled"
+    assert [event.kind async for event in jobs.watch(job.id)] == ["queued", "cancelled"]
+    again = await jobs.retry(job.id)  # from the first stage: nothing has to be read from the runner's database
+    assert again.state == "queued" and again.parent_id == job.id
+
+
+async def test_what_needs_the_runners_database_says_so(jobs):
+    with jobs.database.session() as session:
+        job = AnalysisJob(owner_id="u", pipeline="trial", title="T", plan=["first", "middle"], state="failed", stage="middle")
+        session.add(job)
+    with pytest.raises(Unavailable, match="Try again"):
+        await jobs.retry(job.id)
+
+
+async def test_an_unknown_pipeline_is_not_accepted(jobs):
+    with pytest.raises(NotFound, match="There are: trial"):
+        await jobs.submit("other", owner_id="u", title="T", input={})
+
+
+async def test_a_database_that_is_away_is_unavailable(settings):
+    away = settings.model_copy(update={"database": settings.database.model_copy(update={"jobs_url": "postgresql://127.0.0.1:9/none"})})
+    workflows = Workflows(away)
+    with pytest.raises(Unavailable):
+        await workflows.start("j", "trial", ["a"])
+    workflows.close()
