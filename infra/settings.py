@@ -125,7 +125,7 @@ class Jobs(Section):
 
 
 class Imaging(Section):
-    max_voxels: int = Field(default=600_000_000, gt=0, description="Largest scan read, in voxels; a header claiming more is refused.")
+    max_voxels: int = Field(default=256_000_000, gt=0, description="Largest scan read, in voxels; a header claiming more is refused.")
     max_unpacked_mb: int = Field(default=4096, gt=0, description="Largest total size of a zip's members, unpacked, in MB.")
     max_files: int = Field(default=5000, gt=0, description="Most files in a zip of a DICOM series.")
 

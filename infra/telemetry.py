@@ -22,6 +22,20 @@ _correlation_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("co
 _ALLOWED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+# Until a process configures its logs (a notebook never does): plain lines. structlog's own default prints the local
+# variables of every frame with a traceback, and those would be scans and reports.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+    ],
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+)
+
+
 def configure_logging(*, level: str = "info", stream: TextIO | None = None, component: str | None = None) -> None:
     """JSON lines on ``stream`` (standard error by default), for structlog's loggers and the standard library's."""
     shared: list[Any] = [

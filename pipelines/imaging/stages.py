@@ -1,0 +1,315 @@
+"""The stages of the imaging pipeline: files and arrays go through the store, numbers and keys through the state.
+
+Everything that blocks runs in threads. Heavy libraries are imported when a stage first runs, so that whoever only
+wants to know the plan (the runner, ``pipelines show``) stays light.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.errors import NotABrain, NotFound, WorkbenchError
+from infra.objectstore import ObjectInfo
+from infra.telemetry import logger
+from pipelines.definition import StageContext, State
+from pipelines.imaging.report import Lesion, Measurement, Report, ReportInput, ReportModel, ReportQuality, Sentence
+
+if TYPE_CHECKING:
+    from serving.contracts import Segmentation
+    from serving.volume import ScanFile
+
+log = logger(__name__)
+
+_SUMMED = ("brain", "grey matter", "white matter", "ventricle")
+NIFTI, JSON = "application/gzip", "application/json"
+
+
+async def receive(context: StageContext, state: State) -> State:
+    """Read what was uploaded, and keep it as a clean NIfTI in its own grid.
+
+    A DICOM upload is removed once that is done: what stays stored is voxels, geometry and the few facts of
+    ``serving.volume.facts.KEPT``, no identifier.
+    """
+    begun = time.perf_counter()
+    context.progress(0.1, "Reading the scan")
+    added = await asyncio.to_thread(_receive, context)
+    return {**added, "seconds": _timed(state, "receive", begun)}
+
+
+async def check(context: StageContext, state: State) -> State:
+    """Refuse what cannot be a scan of a head, by its grid and its values, before a model is asked."""
+    begun = time.perf_counter()
+
+    def work() -> None:
+        from pipelines.imaging.check import check_scan
+
+        check_scan(_scan(context, state).volume)
+
+    context.progress(0.1, "Checking the scan")
+    await asyncio.to_thread(work)
+    return {"seconds": _timed(state, "check", begun)}
+
+
+async def see(context: StageContext, state: State) -> State:
+    """Segment, refuse what is no brain, measure, and store the labels in the scan's own grid."""
+    begun = time.perf_counter()
+    role = context.roles.require("segmentation")
+    context.progress(0.05, "Loading the scan")
+    scan = await asyncio.to_thread(_scan, context, state)
+    context.progress(0.15, "Finding the structures")
+    segmentation: Segmentation = await role.segment(scan.volume, version=context.version("segmentation"))
+    # The picture has done its part: only its grid is needed from here on.
+    header, shape, affine = scan.header, scan.shape, scan.volume.affine
+    del scan
+    if segmentation.quality.verdict == "refused":
+        reasons = " ".join(segmentation.quality.reasons) or "This does not look like a brain MRI."
+        raise NotABrain(f"{reasons} No report was written. Send an MRI of a whole head.", score=round(segmentation.quality.score, 4))
+    if tuple(segmentation.labels.shape) != shape:
+        raise WorkbenchError("The segmentation model answered in another grid than the scan's. This is an error of the program.")
+    context.progress(0.75, "Measuring the structures")
+    added = await asyncio.to_thread(_measure, context, state, segmentation, header, affine)
+    seconds = _timed(state, "see", begun) | {f"see.{name}": round(value, 3) for name, value in segmentation.seconds.items()}
+    return {**added, "seconds": seconds}
+
+
+async def write(context: StageContext, state: State) -> State:
+    """Sentences from measurements."""
+    from pipelines.imaging.sentences import what_was_not_looked_at, write_sentences
+
+    begun = time.perf_counter()
+    context.progress(0.2, "Writing the report")
+    measurements, lesions = await asyncio.to_thread(_load_measurements, context, state)
+    sentences = write_sentences(measurements, lesions, ReportQuality(**state["quality"]))
+    return {
+        "sentences": [sentence.model_dump(mode="json") for sentence in sentences],
+        "not_looked_at": what_was_not_looked_at(context.roles.missing(), lesions_found=bool(lesions)),
+        "seconds": _timed(state, "write", begun),
+    }
+
+
+async def verify(context: StageContext, state: State) -> State:
+    """Measure again from the stored segmentation, and hold every sentence against that."""
+    begun = time.perf_counter()
+    context.progress(0.1, "Checking every sentence")
+    sentences = await asyncio.to_thread(_verify, context, state)
+    unsupported = sum(sentence.support == "unsupported" for sentence in sentences)
+    if unsupported:
+        log.warning("sentences without support", stage="verify", count=unsupported)
+    return {"sentences": [sentence.model_dump(mode="json") for sentence in sentences], "seconds": _timed(state, "verify", begun)}
+
+
+async def store(context: StageContext, state: State) -> State:
+    """The report as JSON and PDF, the picture, the tables; and the job's summary."""
+    begun = time.perf_counter()
+    context.progress(0.1, "Drawing and printing")
+    return await asyncio.to_thread(_store, context, state, begun)
+
+
+async def notify(context: StageContext, state: State) -> State:
+    """A sentence for the owner."""
+    summary = state["summary"]
+    limited = "" if summary["quality"] == "good" else " The scan's quality is limited; read the notes."
+    return {"notification": f"{context.title}: the report is ready. {summary['headline']}{limited}"}
+
+
+def _receive(context: StageContext) -> State:
+    from serving.volume import read_scan, write_scan
+
+    given = context.input
+    volume_index, series = _choice(context, "volume_index"), _choice(context, "series")
+    bucket = context.settings.storage.buckets.uploads_raw
+    suffix = "".join(f"-{mark}{value}" for mark, value in (("v", volume_index), ("s", series)) if value is not None)
+    key = f"scans/{given.get('sha256') or context.job_id}{suffix}"
+    try:
+        path = context.store.local_path(str(given["bucket"]), str(given["key"]), folder=context.workdir)
+    except NotFound:
+        kept = _kept(context, bucket, key)
+        if kept is None:
+            raise NotFound("The uploaded file is not stored any more (DICOM files are removed after reading). Upload it again.") from None
+        return kept
+    scan = read_scan(path, context.settings.imaging, volume_index=volume_index, series=series, name=_plain_name(given.get("name")))
+    context.progress(0.7, "Keeping the scan")
+    file = context.workdir / "scan.nii.gz"
+    write_scan(file, scan.volume.data[0], scan.header)
+    note = {"format": scan.format, "facts": dict(scan.facts), "warnings": list(scan.warnings)}
+    context.store.put(bucket, f"{key}.json", json.dumps(note).encode(), media_type=JSON)
+    info = context.store.put(bucket, f"{key}.nii.gz", file, media_type=NIFTI)
+    if scan.format.startswith("DICOM"):
+        context.store.delete(str(given["bucket"]), str(given["key"]))
+    return _received(scan, info, note, scan.name)
+
+
+def _kept(context: StageContext, bucket: str, key: str) -> State | None:
+    """What an earlier reading of the same upload left, where the upload itself is gone."""
+    from serving.volume import read_scan
+
+    try:
+        info = context.store.info(bucket, f"{key}.nii.gz")
+        note = json.loads(context.store.get(bucket, f"{key}.json"))
+    except NotFound:
+        return None
+    path = context.store.local_path(bucket, f"{key}.nii.gz", folder=context.workdir)
+    return _received(read_scan(path, context.settings.imaging), info, note, _plain_name(context.input.get("name")))
+
+
+def _received(scan: ScanFile, info: ObjectInfo, note: dict[str, Any], name: str) -> State:
+    described = ReportInput(
+        name=name, format=note["format"], shape=scan.shape, spacing_mm=tuple(round(value, 5) for value in scan.spacing),  # type: ignore[arg-type]
+        orientation=scan.orientation, facts=note["facts"],
+    )  # fmt: skip
+    return {"scan": info.as_dict(), "input": described.model_dump(mode="json"), "warnings": note["warnings"]}
+
+
+def _scan(context: StageContext, state: State) -> ScanFile:
+    """The clean NIfTI of the first stage, under the sequence's name where it is known."""
+    from serving.volume import read_scan
+
+    path = context.store.local_path(state["scan"]["bucket"], state["scan"]["key"], folder=context.workdir)
+    scan = read_scan(path, context.settings.imaging)
+    sequence = state["input"]["facts"].get("sequence")
+    return replace(scan, volume=replace(scan.volume, channels=(sequence,))) if sequence else scan
+
+
+def _measure(context: StageContext, state: State, segmentation: Segmentation, header: Any, affine: Any) -> State:
+    from pipelines.imaging.lesions import find_lesions
+    from pipelines.imaging.measure import label_volumes, measure
+    from serving.volume import write_labels
+
+    warnings = [text for text in state["warnings"] if text not in segmentation.quality.reasons]
+    unsure_of_sides = any("sides" in text for text in warnings)
+    quality = ReportQuality(
+        verdict="limited" if unsure_of_sides else segmentation.quality.verdict,  # type: ignore[arg-type]
+        score=round(min(max(segmentation.quality.score, 0.0), 1.0), 4),
+        reasons=[*segmentation.quality.reasons, *warnings],
+    )
+    lesions = find_lesions(segmentation.labels, affine)
+    volumes = label_volumes(segmentation.labels, affine)
+    measurements = measure(volumes, segmentation.structures, quality, lesions)
+    file = context.workdir / "segmentation.nii.gz"
+    write_labels(file, segmentation.labels, header)
+    from dataclasses import asdict
+
+    found = {
+        "measurements": [item.model_dump(mode="json") for item in measurements],
+        "lesions": [item.model_dump(mode="json") for item in lesions],
+        "structures": [asdict(structure) for structure in segmentation.structures.values()],
+    }
+    return {
+        "segmentation": _put(context, "segmentation.nii.gz", file, NIFTI),
+        "measurements": _put(context, "work/measurements.json", json.dumps(found, default=_number).encode(), JSON),
+        "quality": quality.model_dump(mode="json"),
+        "models": [segmentation.model.as_dict()],
+    }
+
+
+def _verify(context: StageContext, state: State) -> list[Sentence]:
+    from pipelines.imaging.lesions import find_lesions
+    from pipelines.imaging.measure import label_volumes, measure
+    from pipelines.imaging.verify import verify_sentences
+
+    labels, affine = _labels(context, state)
+    lesions = find_lesions(labels, affine)
+    measurements, _ = _load_measurements(context, state)
+    again = measure(label_volumes(labels, affine), _structures(context, state), ReportQuality(**state["quality"]), lesions)
+    return verify_sentences([Sentence(**item) for item in state["sentences"]], measurements, again, lesions)
+
+
+def _store(context: StageContext, state: State, begun: float) -> State:
+    from pipelines.imaging.labels import colour_table
+    from pipelines.imaging.overlay import draw_overlay
+    from pipelines.imaging.pdf import write_pdf
+    from pipelines.imaging.sentences import SUMMARY, overall_confidence
+    from pipelines.imaging.statistics import statistics_csv, statistics_json
+
+    measurements, lesions = _load_measurements(context, state)
+    sentences = [Sentence(**item) for item in state["sentences"]]
+    labels, affine = _labels(context, state)
+    picture = context.workdir / "overlay.png"
+    draw_overlay(_scan(context, state).volume.data[0], labels, affine, picture)
+    del labels
+    context.progress(0.5, "Printing the report")
+    report = Report(
+        job=context.job_id,
+        input=ReportInput(**state["input"]),
+        quality=ReportQuality(**state["quality"]),
+        models=[ReportModel(**model) for model in state["models"]],
+        measurements=measurements,
+        lesions=lesions,
+        sentences=sentences,
+        confidence=overall_confidence(sentences),
+        seconds=_timed(state, "store", begun),
+        not_looked_at=state["not_looked_at"],
+    )
+    paper = context.workdir / "report.pdf"
+    write_pdf(report, picture, paper)
+    report = report.model_copy(update={"seconds": _timed(state, "store", begun)})
+    artifacts = {
+        "scan.nii.gz": state["scan"],
+        "segmentation.nii.gz": state["segmentation"],
+        "segmentation.ctab": _put(context, "segmentation.ctab", colour_table().encode(), "text/plain"),
+        "report.json": _put(context, "report.json", report.model_dump_json(indent=1).encode(), JSON),
+        "report.pdf": _put(context, "report.pdf", paper, "application/pdf"),
+        "overlay.png": _put(context, "overlay.png", picture, "image/png"),
+        "statistics.csv": _put(context, "statistics.csv", statistics_csv(report).encode(), "text/csv"),
+        "statistics.json": _put(context, "statistics.json", statistics_json(report).encode(), JSON),
+    }
+    headline = next((item.text for item in sentences if item.section == SUMMARY and item.support == "measured"), "The scan was measured.")
+    summary = {
+        "name": report.input.name, "headline": headline, "quality": report.quality.verdict, "score": report.quality.score,
+        "confidence": report.confidence, "lesions": len(lesions), "sentences": len(sentences),
+        **{f"{name.replace(' ', '_')}_ml": report.measurement(f"{name} volume").value for name in _SUMMED},
+        "lesion_load_ml": report.measurement("lesion load").value,
+    }  # fmt: skip
+    return {"artifacts": artifacts, "summary": summary, "seconds": report.seconds}
+
+
+def _load_measurements(context: StageContext, state: State) -> tuple[list[Measurement], list[Lesion]]:
+    found = json.loads(context.store.get(state["measurements"]["bucket"], state["measurements"]["key"]))
+    return [Measurement(**item) for item in found["measurements"]], [Lesion(**item) for item in found["lesions"]]
+
+
+def _structures(context: StageContext, state: State) -> dict[int, Any]:
+    from serving.contracts import Structure
+
+    found = json.loads(context.store.get(state["measurements"]["bucket"], state["measurements"]["key"]))
+    return {int(item["label"]): Structure(**item) for item in found["structures"]}
+
+
+def _labels(context: StageContext, state: State) -> tuple[Any, Any]:
+    """Labels and affine of the stored segmentation, as whoever downloads it reads them."""
+    import nibabel as nib
+    import numpy as np
+
+    image: Any = nib.load(context.store.local_path(state["segmentation"]["bucket"], state["segmentation"]["key"], folder=context.workdir))
+    return np.asarray(image.dataobj), np.asarray(image.affine)
+
+
+def _put(context: StageContext, name: str, content: bytes | Path, media_type: str) -> dict[str, Any]:
+    """One of the job's own objects, under the job's key: written twice is the same as once."""
+    bucket = context.settings.storage.buckets.analysis_reports
+    return dict(context.store.put(bucket, f"{context.job_id}/{name}", content, media_type=media_type).as_dict())
+
+
+def _choice(context: StageContext, name: str) -> int | None:
+    value = context.options.get(name)
+    return None if value is None else int(value)
+
+
+def _plain_name(name: Any) -> str:
+    """The file's own name without folders or control characters."""
+    last = str(name or "scan").replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(letter for letter in last if letter.isprintable())[:200] or "scan"
+
+
+def _timed(state: State, stage: str, begun: float) -> dict[str, float]:
+    return {**state.get("seconds", {}), stage: round(time.perf_counter() - begun, 3)}
+
+
+def _number(value: Any) -> Any:
+    """numpy's numbers as JSON's."""
+    return value.item()
