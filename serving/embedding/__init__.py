@@ -1,0 +1,1 @@
+"""The role ``embedding``: texts in, unit vectors out."""

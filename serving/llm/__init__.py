@@ -1,0 +1,1 @@
+"""The role ``llm``: messages in, a stream of text out."""

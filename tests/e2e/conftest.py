@@ -1,0 +1,145 @@
+"""A browser for the pages, and what must hold on every page: no error in the console, no request to another host."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, sync_playwright
+
+from tests.bring_chromium import chromium
+from tests.running import clean_environment, free_port
+
+# Without these Chromium looks for Google's hosts at every start.
+QUIET = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = chromium()
+    if executable is None:
+        pytest.skip("Chromium: could not be had on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visitor:
+    """A person at a workbench: a browser context that notes what must not happen."""
+
+    context: BrowserContext
+    url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def page(self) -> Page:
+        page = self.context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
+        page.on("request", self._request)
+        page.on("response", self._response)
+        return page
+
+    def open(self, path: str = "/") -> Page:
+        page = self.page()
+        page.goto(self.url + path)
+        return page
+
+    def check(self) -> None:
+        assert not self.complaints, "\n".join(self.complaints)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(f"console: {message.text} ({message.location})")
+
+    def _request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != urlsplit(self.url).netloc:
+            self.complaints.append(f"request to another host: {request.url}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 500:
+            self.complaints.append(f"{response.status} from {response.url}")
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[object]:
+    """``visit(url, width=1440, dark=False)`` gives a :class:`Visitor`; all of them are checked at the end."""
+    visitors: list[Visitor] = []
+
+    def make(url: str, *, width: int = 1440, height: int = 900, dark: bool = False) -> Visitor:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", accept_downloads=True, base_url=url
+        )
+        visitors.append(Visitor(context, url))
+        return visitors[-1]
+
+    yield make
+    for visitor in visitors:
+        visitor.context.close()
+    for visitor in visitors:
+        visitor.check()
+
+
+@dataclass
+class Harness:
+    """The pages over a seeded world, in a process of its own."""
+
+    url: str
+    link: str
+    home: Path
+
+
+@pytest.fixture(scope="session")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    home, port = tmp_path_factory.mktemp("harness") / "home", free_port()
+    log = home.with_suffix(".log")
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.harness.app", "--port", str(port), "--home", str(home), "--seconds", "0.4"],
+            cwd=ROOT,
+            env=clean_environment(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        limit = time.monotonic() + 120
+        while True:
+            try:
+                httpx.get(f"{url}/auth/sign-in", timeout=5)
+                break
+            except httpx.HTTPError:
+                assert process.poll() is None and time.monotonic() < limit, log.read_text()
+                time.sleep(0.2)
+        yield Harness(url, log.read_text().split("\n")[0].strip(), home)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def signed_in(browser: Browser, harness: Harness) -> dict:
+    """The cookies of a person who used the harness's link."""
+    context = browser.new_context()
+    context.new_page().goto(harness.link)
+    state = context.storage_state()
+    context.close()
+    return dict(state)

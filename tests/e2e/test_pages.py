@@ -1,0 +1,196 @@
+"""Every page at both widths, in light and dark, over seeded results: nothing overflows, nothing is fetched elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Harness, Visitor
+
+WIDTHS = (1440, 390)
+PAGES = {"/": "Latest results", "/imaging": "Earlier results", "/imaging?job=seed0": "Report", "/activity": "Activity"}
+
+
+@pytest.fixture
+def person(visit: Callable[..., Visitor], harness: Harness, signed_in: dict) -> Callable[..., Visitor]:
+    """A visitor of the harness who is signed in."""
+
+    def make(**how: object) -> Visitor:
+        visitor = visit(harness.url, **how)
+        visitor.context.add_cookies(signed_in["cookies"])
+        return visitor
+
+    return make
+
+
+def wait_for_result(page: Page) -> None:
+    page.wait_for_selector("iframe#viewer", timeout=60_000)
+    page.frame_locator("#viewer").locator("body[data-ready]").wait_for()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("path", PAGES)
+def test_fits_its_width(person: Callable[..., Visitor], path: str, width: int) -> None:
+    page = person(width=width, dark=width == 390).open(path)
+    page.get_by_role("heading", name=PAGES[path], exact=True).first.wait_for()
+    if "job" in path:
+        wait_for_result(page)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    # Nothing of ours ends beyond the edge, but for what scrolls in a box of its own.
+    beyond = page.evaluate("""() => [...document.querySelectorAll('[class*="wb-"]')]
+        .filter((e) => !e.closest('.wb-scroll, .wb-hidden') && e.getClientRects().length)
+        .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+        .map((e) => e.className)""")
+    assert beyond == []
+
+
+def test_navigation_leads_only_to_pages_that_exist(person: Callable[..., Visitor]) -> None:
+    visitor = person()
+    page = visitor.open("/")
+    page.locator(".wb-bar").wait_for()
+    links = page.locator(".wb-bar a").evaluate_all("(all) => all.map((a) => a.getAttribute('href'))")
+    assert links[:4] == ["/", "/", "/imaging", "/activity"]
+    for link in ("/activity", "/imaging", "/"):
+        # What a page asks for while it opens is let come back: Gradio complains of answers that nobody waits for.
+        page.wait_for_load_state("networkidle")
+        page.goto(visitor.url + link)
+        expect(page.locator(".wb-bar a[aria-current]")).to_have_attribute("href", link)
+    page.get_by_role("heading", name="Latest results").wait_for()
+    assert page.locator(".nav-holder").is_hidden()
+
+
+def test_a_measurement_opens_and_takes_the_viewer_there(person: Callable[..., Visitor]) -> None:
+    page = person().open("/imaging?job=seed0")
+    wait_for_result(page)
+    viewer = page.frame_locator("#viewer")
+    sentence = page.locator("details.wb-sentence", has_text="Hippocampus:")
+    sentence.locator("summary").click()
+    measure = sentence.locator(".wb-measure", has_text="Right hippocampus volume")
+    expect(measure).to_contain_text("ml")
+    expect(measure).to_contain_text("Voxels labelled 53")
+    measure.get_by_role("button", name="Show in the viewer").click()
+    expect(viewer.locator("#where")).to_have_text("Right hippocampus")
+    expect(viewer.locator("#legend button[aria-pressed=true]")).to_have_text("Hippocampus")
+
+
+def test_slices_move_by_slider_keyboard_and_click(person: Callable[..., Visitor]) -> None:
+    page = person().open("/viewer/seed0")
+    page.locator("body[data-ready]").wait_for()
+    axial = page.locator("[data-plane=axial]")
+    counter = axial.locator(".title span")
+    shown = axial.locator("canvas.scan")
+    axial.locator("input").fill("60")
+    expect(counter).to_have_text("61 / 189")
+    expect(shown).to_have_attribute("data-shown", "/imaging/analysis/seed0/slice/axial/60.jpg")
+    axial.focus()
+    page.keyboard.press("PageUp")
+    expect(counter).to_have_text("62 / 189")
+    before = page.locator("#millimetres").inner_text()
+    axial.locator(".stage").click(position={"x": 60, "y": 60})
+    expect(page.locator("#millimetres")).not_to_have_text(before)
+
+
+def test_sides_are_right(person: Callable[..., Visitor]) -> None:
+    """Radiological: the person's right on the picture's left. The other convention mirrors picture and letters together."""
+    page = person().open("/viewer/seed0?label=53")
+    page.locator("body[data-ready]").wait_for()
+    expect(page.locator("#where")).to_have_text("Right hippocampus")
+    axial = page.locator("[data-plane=axial]")
+    left_of_middle = "(e) => parseFloat(e.querySelector('.line.v').style.left) < 50"
+    assert axial.evaluate(left_of_middle)
+    expect(axial.locator(".side.w")).to_have_text("R")
+    page.locator("#convention").click()
+    expect(axial.locator(".side.w")).to_have_text("L")
+    assert not axial.evaluate(left_of_middle)
+
+
+def test_labels_fade_by_their_slider(person: Callable[..., Visitor]) -> None:
+    page = person().open("/viewer/seed0")
+    page.locator("body[data-ready]").wait_for()
+    page.locator("#opacity").fill("80")
+    expect(page.locator("[data-plane=axial] canvas.labels")).to_have_css("opacity", "0.8")
+
+
+def test_three_d_tab_opens_or_says_why_not(person: Callable[..., Visitor]) -> None:
+    page = person(width=420, height=360).open("/viewer/seed0")
+    page.locator("body[data-ready]").wait_for()
+    page.evaluate("HTMLCanvasElement.prototype.getContext = () => null")  # as a browser without WebGL
+    page.locator("#tab-volume").click()
+    expect(page.locator("#volume-note")).to_contain_text("The three planes work without it")
+    page.locator("#tab-planes").click()
+    expect(page.locator("#planes")).to_be_visible()
+
+
+def test_a_job_runs_under_ones_eyes(person: Callable[..., Visitor], tmp_path: Path) -> None:
+    scan = tmp_path / "mine.nii.gz"
+    scan.write_bytes(b"any bytes: the harness only plays")
+    page = person().open("/imaging")
+    page.locator("#drop input[type=file]").set_input_files(scan)
+    page.locator(".wb-job[data-state=running] .wb-stages li.running").wait_for()
+    page.wait_for_url("**/imaging?job=*")
+    wait_for_result(page)
+    page.get_by_role("heading", name="mine.nii.gz").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Report (PDF)").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
+
+
+def test_a_failed_job_says_where_why_and_what_to_do(person: Callable[..., Visitor], tmp_path: Path) -> None:
+    scan = tmp_path / "broken.nii.gz"
+    scan.write_bytes(b"x")
+    page = person().open("/imaging")
+    page.locator("#drop input[type=file]").set_input_files(scan)
+    note = page.locator(".wb-job[data-state=failed] [role=alert]")
+    expect(note).to_contain_text("It stopped at “Checking that it is a brain”")
+    expect(note).to_contain_text("Copy it again")
+    first = page.url
+    page.locator("#again").click()
+    page.wait_for_function("(first) => location.href !== first", arg=first)
+
+
+def test_cancel_and_try_again_from_activity(person: Callable[..., Visitor], tmp_path: Path) -> None:
+    scan = tmp_path / "slow.nii.gz"
+    scan.write_bytes(b"x")
+    visitor = person()
+    page = visitor.open("/imaging")
+    page.locator("#drop input[type=file]").set_input_files(scan)
+    page.locator(".wb-job[data-state=running]").wait_for()
+    page.locator("#cancel").click()
+    page.locator(".wb-job[data-state=cancelled]").wait_for()
+    page.goto(visitor.url + "/activity")
+    row = page.locator("tr[data-state=cancelled]", has_text="slow.nii.gz").first
+    row.get_by_role("button", name="Try again").click()
+    running = page.locator("tr[data-state=running]", has_text="slow.nii.gz").first
+    running.get_by_role("button", name="Cancel").click()
+    expect(page.locator("tr[data-state=running]", has_text="slow.nii.gz")).to_have_count(0)
+
+
+def test_filter_of_activity(person: Callable[..., Visitor]) -> None:
+    page = person().open("/activity")
+    page.locator("tr", has_text="truncated.nii.gz").wait_for()
+    page.get_by_label("Done", exact=True).check(force=True)
+    expect(page.locator("tbody tr[data-state=failed]")).to_have_count(0)
+    page.locator("tr[data-state=done]").first.wait_for()
+
+
+def test_another_persons_address_shows_nothing(person: Callable[..., Visitor]) -> None:
+    page = person().open("/imaging?job=0123456789abcdef")
+    expect(page.locator(".wb-empty")).to_contain_text("There is no analysis at this address")
+
+
+def test_strangers_are_sent_to_sign_in(visit: Callable[..., Visitor], harness: Harness) -> None:
+    page = visit(harness.url).open("/imaging?job=seed0")
+    assert "/auth/sign-in" in page.url
+
+
+def test_the_3d_viewer_is_served_or_its_absence_explained(person: Callable[..., Visitor]) -> None:
+    visitor = person()
+    answer = visitor.context.request.get(visitor.url + "/viewer/static/niivue.umd.js")
+    if answer.ok:
+        assert "javascript" in answer.headers["content-type"]
+        assert len(answer.body()) > 1_000_000
+    else:
+        assert "npm" in answer.json()["detail"]

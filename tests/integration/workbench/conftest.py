@@ -1,0 +1,104 @@
+"""A real gateway on a port of its own: uvicorn, tables, store and jobs are real; models are small real ones."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+
+from infra.database import Database, migrate
+from infra.errors import Unavailable
+from infra.settings import load_settings
+from serving.contracts import Delta, Embeddings, ModelRef, Quality, Segmentation
+from serving.roles import Roles
+from workbench.gateway import build_gateway
+from workbench.services.context import Services, make_services
+
+REF = ModelRef("embedding", "hashes", "1", "0" * 64, "numpy", "cpu")
+
+
+class HashedWords:
+    """An embedding model: a unit vector from the text's digest."""
+
+    async def embed(self, texts, *, version=None):
+        rows = [np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8).astype(np.float32) for text in texts]
+        vectors = np.stack([row / np.linalg.norm(row) for row in rows])
+        return Embeddings(vectors, REF)
+
+
+class Echo:
+    """A language model that says the last message again, a word at a time; it fails where it reads 'fail'."""
+
+    async def write(self, messages, options=None, *, version=None):
+        words = messages[-1].content.split()
+        for number, word in enumerate(words, 1):
+            if word == "fail":
+                raise Unavailable("The model has stopped.")
+            yield Delta(word, REF, None, number)
+        yield Delta("", REF, "stop", len(words))
+
+
+class Threshold:
+    """A segmentation model: every voxel above the mean is 'left cerebral white matter'."""
+
+    async def segment(self, volume, *, version=None):
+        labels = np.where(volume.data[0] > volume.data[0].mean(), 2, 0).astype(np.int16)
+        return Segmentation(labels, volume.affine, {}, Quality("good", 1.0), REF)
+
+
+@dataclass
+class Running:
+    """A gateway that runs: its address, what it works with, and clients for it."""
+
+    url: str
+    services: Services
+    token: str
+
+    def client(self, **headers: str) -> httpx.Client:
+        """Signed in by the owner's token."""
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token}", **headers}, trust_env=False, timeout=60)
+
+    def stranger(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=60)
+
+    @contextlib.contextmanager
+    def browser(self) -> Iterator[httpx.Client]:
+        """Signed in by a link, as a browser does."""
+        with httpx.Client(base_url=self.url, headers={"Accept": "text/html,*/*"}, trust_env=False, timeout=60) as client:
+            link = self.services.accounts.make_link(self.services.accounts.ensure_owner(), url=self.url)
+            assert client.get(link).status_code == 303
+            yield client
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    """A gateway without pages and without Ray."""
+    settings = load_settings(gateway={"port": free_port(), "max_upload_mb": 3})
+    migrate(Database(settings.database_url))
+    services = make_services(settings)
+    services.connected = Roles(segmentation=Threshold(), llm=Echo(), embedding=HashedWords())
+    token = services.accounts.ensure_owner_token(services.accounts.ensure_owner())
+    app = build_gateway(services, pages=False)
+    server = uvicorn.Server(uvicorn.Config(app, port=settings.gateway.port, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, name="gateway")
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    yield Running(settings.url, services, token)
+    server.should_exit = True
+    thread.join(20)

@@ -1,0 +1,193 @@
+"""``workbench up`` as a person runs it: one start, and what can happen to it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra.datafolder import DataFolder
+from workbench.supervisor.processes import marked, measure
+
+WORKBENCH = Path(sys.executable).parent / "workbench"
+START_SECONDS = 200  # seconds on an idle machine are minutes on one that tests run on
+
+
+@dataclass
+class House:
+    """A workbench that runs: its supervisor, data folder and port."""
+
+    supervisor: subprocess.Popen
+    home: Path
+    port: int
+    environment: dict[str, str]
+    log: Path
+
+    def run(self, *command: str) -> subprocess.CompletedProcess:
+        return subprocess.run([WORKBENCH, *command], env=self.environment, capture_output=True, text=True, timeout=120, check=False)
+
+    def get(self, path: str, *, seconds: float = 60) -> httpx.Response:
+        token = DataFolder(self.home).owner_token.read_text().strip()
+        url, headers = f"http://127.0.0.1:{self.port}{path}", {"Authorization": f"Bearer {token}"}
+        return httpx.get(url, headers=headers, trust_env=False, timeout=seconds)
+
+    def pid_of(self, name: str) -> int | None:
+        return next((process.pid for process in measure(marked(self.home)) if process.name == name), None)
+
+    def until_ready(self) -> None:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            try:
+                if self.get("/health/ready").status_code == 200:
+                    return
+            except (httpx.HTTPError, OSError):
+                pass
+            assert self.supervisor.poll() is None, self.log.read_text()
+            time.sleep(0.3)
+        raise AssertionError(f"not ready after {START_SECONDS} s:\n{self.log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory) -> Iterator[House]:
+    home = tmp_path_factory.mktemp("house")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WORKBENCH_")}
+    environment |= {"WORKBENCH_HOME": str(home), "WORKBENCH_GATEWAY__PORT": str(port)}
+    log = home.parent / f"{home.name}.log"
+    with open(log, "w") as output:
+        supervisor = subprocess.Popen([WORKBENCH, "up", "--no-sample"], env=environment, stdout=output, stderr=output)
+    found = House(supervisor, home, port, environment, log)
+    try:
+        found.until_ready()
+        yield found
+    finally:
+        supervisor.terminate()
+        try:
+            supervisor.wait(30)
+        except subprocess.TimeoutExpired:
+            supervisor.kill()
+        for pid in marked(home):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_it_says_that_it_is_ready_and_how_to_sign_in(house):
+    end = time.monotonic() + 20
+    while "Sign in" not in house.log.read_text() and time.monotonic() < end:
+        time.sleep(0.1)
+    said = house.log.read_text()
+    assert re.search(rf"Ready in \d+\.\d s: http://127.0.0.1:{house.port}", said)
+    link = re.search(r"http://\S+/auth/link\S+", said)[0]
+    with httpx.Client(trust_env=False, follow_redirects=True, timeout=60) as browser:
+        page = browser.get(link, headers={"Accept": "text/html"})
+        assert page.status_code == 200 and "/auth/" not in str(page.url)
+        assert browser.get(f"http://127.0.0.1:{house.port}/auth/me").json()["role"] == "owner"
+
+
+def test_status_names_every_part_and_the_memory(house):
+    said = json.loads(house.run("status", "--json").stdout)
+    states = {part["name"]: part["state"] for part in said["components"]}
+    assert said["state"] == "ready" and states["embedding"] == states["llm"] == states["runner"] == states["ray"] == "ready"
+    assert states["vlm"] == "missing"
+    assert 200 < said["memory_pss_mb"] < 3500 and {"gateway", "workbench"} <= {process["name"] for process in said["processes"]}
+
+
+def test_a_second_one_on_the_same_folder_is_refused(house):
+    done = house.run("up", "--port", "1")
+    assert done.returncode == 1 and "already runs on the data folder" in done.stderr and str(house.supervisor.pid) in done.stderr
+
+
+def test_a_busy_port_is_refused(house, tmp_path):
+    done = house.run("up", "--home", str(tmp_path / "another"), "--port", str(house.port))
+    assert done.returncode == 1 and f"Port {house.port} is taken by process {house.supervisor.pid}" in done.stderr
+
+
+def test_login_prints_a_link_that_works_once(house):
+    link = house.run("login").stdout.strip()
+    assert httpx.get(link, trust_env=False).status_code == 303 and httpx.get(link, trust_env=False).status_code == 401
+
+
+def test_the_models_answer_over_http(house):
+    token = DataFolder(house.home).owner_token.read_text().strip()
+    headers = {"Authorization": f"Bearer {token}", "X-Correlation-ID": "from-the-test"}
+    url = f"http://127.0.0.1:{house.port}/models/embedding/embed"
+    answer = httpx.post(url, json={"texts": ["a brain"]}, headers=headers, trust_env=False, timeout=60)
+    assert answer.status_code == 200 and len(answer.json()["vectors"][0]) == 384
+    # The id of the request stands on the replica's own log line.
+    end = time.monotonic() + 10
+    while time.monotonic() < end and "from-the-test" not in (house.home / "logs" / "serving-embedding.log").read_text():
+        time.sleep(0.1)
+    assert "from-the-test" in (house.home / "logs" / "serving-embedding.log").read_text()
+
+
+def test_bad_input_is_a_failed_job_with_a_sentence(house, tmp_path):
+    scan = tmp_path / "text.nii.gz"
+    scan.write_text("this is no scan")
+    done = house.run("analyze", str(scan), "--json")
+    error = json.loads(done.stdout)["error"]
+    assert done.returncode == 1 and error["code"] == "unsupported_format" and "Traceback" not in done.stderr
+    jobs = json.loads(house.run("jobs", "list", "--json").stdout)
+    assert jobs[0]["state"] == "failed" and jobs[0]["title"] == "text.nii.gz"
+    shown = json.loads(house.run("jobs", "show", jobs[0]["id"][:8], "--json").stdout)
+    assert shown["events"][-1]["kind"] == "failed"
+
+
+def test_a_killed_gateway_comes_back_and_requests_wait_for_it(house):
+    before = house.pid_of("gateway")
+    os.kill(before, signal.SIGKILL)
+    assert house.get("/health/live", seconds=120).status_code == 200
+    house.until_ready()
+    assert house.pid_of("gateway") != before and "gateway was killed (SIGKILL)" in house.log.read_text()
+
+
+def test_a_dead_replica_is_known_and_replaced(house):
+    replica = house.pid_of("ray::ServeReplica:workbench:embedding")
+    assert replica
+    os.kill(replica, signal.SIGKILL)
+    seen, end = set(), time.monotonic() + 60
+    while time.monotonic() < end:
+        parts = {part["name"]: part["state"] for part in house.get("/health/components").json()["components"]}
+        seen.add(parts["embedding"])
+        if len(seen) > 1 and parts["embedding"] == "ready":
+            break
+        time.sleep(0.2)
+    assert "ready" in seen and len(seen) > 1, seen
+    house.until_ready()
+
+
+def test_ray_that_is_killed_comes_back_with_the_models(house):
+    for process in measure(marked(house.home)):
+        if process.name == "ray: raylet":
+            os.kill(process.pid, signal.SIGKILL)
+    end = time.monotonic() + START_SECONDS
+    while "are back" not in house.log.read_text() and time.monotonic() < end:
+        time.sleep(0.3)
+    house.until_ready()
+    assert "are back" in house.log.read_text()
+
+
+def test_a_killed_supervisor_leaves_nothing_behind(house):
+    assert marked(house.home)
+    house.supervisor.kill()
+    house.supervisor.wait()
+    end = time.monotonic() + 20
+    while marked(house.home) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not marked(house.home), measure(marked(house.home))
+    # Its lock file is still there, and in nobody's way.
+    folder = DataFolder(house.home)
+    assert (house.home / "lock").exists() and not folder.locked() and folder.running() is None
+    done = house.run("status", "--json")
+    assert done.returncode == 1 and json.loads(done.stdout)["error"]["code"] == "unavailable"
+    with folder.lock():
+        pass

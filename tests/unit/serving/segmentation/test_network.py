@@ -1,0 +1,103 @@
+"""The network and its OpenVINO twin: one file of weights, the same answer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from serving.segmentation.backends import OpenVinoBackend, TorchBackend, open_backend
+from serving.segmentation.cleanup import folded_index, unfold_classes
+from serving.segmentation.labels import CLASS_COUNT
+from serving.segmentation.network import fold, unfold
+from serving.segmentation.weights_file import load_network, read_info
+
+SIZE = (32, 64, 32)
+
+
+def test_fold_and_unfold_are_inverse():
+    image = torch.randn(2, 1, 8, 4, 6)
+    torch.testing.assert_close(unfold(fold(image)), image)
+
+
+def test_openvino_gives_the_logits_of_torch(small_weights, rng):
+    image = rng.uniform(0, 1, size=SIZE).astype(np.float32)
+    ours = OpenVinoBackend(small_weights, threads=1, precision="f32").infer(image)
+    theirs = TorchBackend(small_weights, device="cpu").infer(image)
+    np.testing.assert_allclose(ours.logits.astype(float), theirs.logits.astype(float), atol=5e-3)
+    np.testing.assert_allclose(ours.side.astype(float), theirs.side.astype(float), atol=5e-3)
+    assert (ours.classes == theirs.classes).mean() > 0.998
+    with torch.no_grad():
+        whole = load_network(small_weights)(torch.from_numpy(image)[None, None])[0]
+    assert (unfold_classes(ours.classes) == whole[:CLASS_COUNT].argmax(0).numpy()).mean() > 0.998
+
+
+def test_bf16_agrees_where_the_cpu_has_it(small_weights, rng):
+    image = rng.uniform(0, 1, size=SIZE).astype(np.float32)
+    shipped = OpenVinoBackend(small_weights, threads=1)
+    exact = OpenVinoBackend(small_weights, threads=1, precision="f32").infer(image)
+    assert (shipped.infer(image).classes == exact.classes).mean() > 0.9
+
+
+def test_folded_index_finds_the_voxel():
+    folded = np.arange(2 * 3 * 4 * 8).reshape(2, 3, 4, 8)
+    where = np.unravel_index(np.arange(4 * 6 * 8), (4, 6, 8))
+    np.testing.assert_array_equal(unfold_classes(folded).ravel(), folded[folded_index(where)])
+
+
+def test_answers_do_not_change_when_the_next_one_is_computed(small_weights, rng):
+    backend = OpenVinoBackend(small_weights, threads=1)
+    first = backend.infer(rng.uniform(0, 1, size=SIZE).astype(np.float32))
+    kept = first.logits.copy()
+    backend.infer(rng.uniform(0, 1, size=SIZE).astype(np.float32))
+    np.testing.assert_array_equal(first.logits, kept)
+
+
+def test_serving_imports_no_torch(small_weights):
+    code = (
+        "import sys, numpy as np\n"
+        "from pathlib import Path\n"
+        "from serving.contracts import Volume\n"
+        "from serving.segmentation.backends import open_backend\n"
+        "from serving.segmentation.inference import Segmenter\n"
+        f"s = Segmenter(open_backend('openvino', weights=Path({str(small_weights)!r}), threads=1))\n"
+        "s.segment(Volume(np.random.default_rng(0).uniform(0, 1, (1, 30, 30, 30)).astype('f4'), np.eye(4)))\n"
+        "print(sorted({'torch', 'monai', 'nibabel', 'mlflow'} & set(sys.modules)))\n"
+    )
+    root = Path(__file__).parents[4]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_a_gpu_that_is_not_there_is_an_error(small_weights):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(RuntimeError, match="CUDA"):
+        open_backend("torch", "cuda", small_weights)
+    with pytest.raises(ValueError, match="CPU"):
+        open_backend("openvino", "cuda", small_weights)
+    with pytest.raises(ValueError, match="no segmentation backend"):
+        open_backend("abacus")
+
+
+def test_weights_that_were_changed_are_noticed(small_weights, tmp_path):
+    copy = tmp_path / "small.safetensors"
+    raw = bytearray(small_weights.read_bytes())
+    raw[-1] ^= 1
+    copy.write_bytes(raw)
+    copy.with_suffix(".json").write_text(small_weights.with_suffix(".json").read_text())
+    with pytest.raises(ValueError, match="sha256"):
+        read_info(copy)
+
+
+def test_the_shipped_weights_are_small_and_whole():
+    from serving.segmentation.weights_file import DEFAULT_WEIGHTS
+
+    if not DEFAULT_WEIGHTS.exists():
+        pytest.skip("no weights have been exported yet")
+    assert DEFAULT_WEIGHTS.stat().st_size < 20e6
+    assert len(read_info().names) == CLASS_COUNT

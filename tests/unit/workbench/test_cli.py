@@ -1,0 +1,109 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from workbench.cli import app
+from workbench.cli.job_doors import whole_id
+from workbench.cli.report_text import report_text
+from workbench.cli.status import log_files
+
+run = CliRunner().invoke
+
+
+def refusal(result) -> dict:
+    assert result.exit_code == 1, result.output
+    return json.loads(result.stdout)["error"]
+
+
+def test_help_names_every_command():
+    said = run(app, ["--help"]).stdout
+    for name in ("up", "status", "down", "logs", "login", "doctor", "analyze", "jobs", "pipelines"):
+        assert f"  {name} " in said
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = "import sys; import workbench.cli; print(' '.join(sys.modules))"
+    began = time.monotonic()
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    assert not loaded & {"ray", "gradio", "mlflow", "torch", "numpy", "fastapi", "sqlmodel", "pydantic"}
+    assert time.monotonic() - began < 5  # about 0.3 s on an idle machine
+
+
+@pytest.mark.parametrize("command", [["status", "--json"], ["jobs", "show", "abc", "--json"], ["pipelines", "show", "nothing", "--json"]])
+def test_a_refusal_is_one_json_document(command):
+    error = refusal(run(app, command))
+    assert set(error) == {"code", "message", "correlation_id"} and error["message"] and error["correlation_id"]
+
+
+@pytest.mark.parametrize(
+    "command", [["nonsense"], ["analyze", "/nowhere/at/all.nii"], ["jobs", "retry", "abc", "--model", "x"], ["up", "--port", "x"]]
+)
+def test_wrong_use_has_exit_code_2(command):
+    assert run(app, command).exit_code == 2
+
+
+def test_a_folder_is_refused_clearly(tmp_path: Path):
+    error = refusal(run(app, ["analyze", str(tmp_path), "--json"]))
+    assert error["code"] == "invalid_input" and "folder" in error["message"]
+
+
+def test_no_jobs_yet():
+    assert json.loads(run(app, ["jobs", "list", "--json"]).stdout) == []
+
+
+def test_a_pipeline_is_shown():
+    shown = json.loads(run(app, ["pipelines", "show", "imaging", "--json"]).stdout)
+    assert shown["name"] == "imaging" and shown["mermaid"].startswith("flowchart")
+    assert "flowchart" in run(app, ["pipelines", "show", "imaging"]).stdout
+
+
+def test_an_unknown_setting_is_refused(monkeypatch):
+    monkeypatch.setenv("WORKBENCH_GATEWAY__PROT", "8000")
+    error = refusal(run(app, ["status", "--json"]))
+    assert error["code"] == "configuration" and "WORKBENCH_GATEWAY__PORT" in error["message"]
+
+
+def test_an_address_where_nobody_answers(monkeypatch):
+    monkeypatch.setenv("WORKBENCH_URL", "http://127.0.0.1:9")
+    assert refusal(run(app, ["jobs", "list", "--json"]))["code"] == "unavailable"
+
+
+def test_logs_of_nothing():
+    result = run(app, ["logs"])
+    assert result.exit_code == 1 and "no log" in result.stderr
+
+
+def test_logs_by_component(tmp_path: Path):
+    for name in ("gateway.log", "serving-llm.log", "ray.log"):
+        (tmp_path / name).write_text("line\n")
+    assert [file.name for file in log_files(tmp_path, "serving")] == ["serving-llm.log"]
+    assert len(log_files(tmp_path, None)) == 3
+
+
+def test_ids_may_be_shortened():
+    assert whole_id("ab", ["abc", "xyz"]) == "abc"
+    for start in ("q", ""):
+        with pytest.raises(Exception, match="job"):
+            whole_id(start, ["abc", "xyz"])
+
+
+def test_a_report_reads_from_the_finding_on():
+    report = {
+        "job": "j",
+        "input": {"name": "scan.nii.gz", "format": "NIfTI", "shape": [2, 3, 4], "spacing_mm": [1.0, 1.0, 2.5], "orientation": "RAS"},
+        "quality": {"verdict": "limited", "score": 0.5, "reasons": ["Low resolution."]},
+        "models": [{"role": "segmentation", "name": "m", "version": "1", "digest": "d", "backend": "b", "device": "cpu"}],
+        "measurements": [],
+        "lesions": [],
+        "sentences": [{"section": "Volumes", "text": "The brain has 1200 ml.", "support": "measured", "confidence": 0.9}],
+        "confidence": 0.8,
+        "seconds": {"see": 1.25},
+    }
+    lines = report_text(report).splitlines()
+    assert lines[0] == "scan.nii.gz: NIfTI, 2 x 3 x 4 voxels of 1 x 1 x 2.5 mm, RAS"
+    assert "  The brain has 1200 ml. [measured]" in lines and "Quality limited (0.50): Low resolution." in lines

@@ -1,0 +1,74 @@
+"""The stages of a job as a person sees them, told from its row and events."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from infra.database.tables import AnalysisJob, JobEvent, now
+from workbench.services.progress import JobProgress, StageProgress, stages_of
+from workbench.ui.stages import stages_html
+
+PLAN = ["receive", "see", "store"]
+TITLES = {"receive": "Reading", "see": "Seeing"}
+BEGAN = now()
+
+
+def job(state: str, stage: str | None = None, **more: object) -> AnalysisJob:
+    return AnalysisJob(id="j", owner_id="u", pipeline="imaging", title="<scan>.nii", plan=PLAN, state=state, stage=stage, **more)
+
+
+def event(kind: str, stage: str | None, seconds_in: float, **more: object) -> JobEvent:
+    return JobEvent(job_id="j", kind=kind, stage=stage, created_at=BEGAN + timedelta(seconds=seconds_in), **more)
+
+
+def told(row: AnalysisJob, *events: JobEvent, after: float = 10) -> tuple[StageProgress, ...]:
+    return stages_of(row, list(events), TITLES, BEGAN + timedelta(seconds=after))
+
+
+def test_running() -> None:
+    stages = told(
+        job("running", "see"),
+        event("started", "receive", 0),
+        event("finished", "receive", 2, seconds=1.9),
+        event("started", "see", 2),
+        event("progress", "see", 5, message="Half"),
+    )
+    assert [s.state for s in stages] == ["done", "running", "waiting"]
+    assert (stages[0].seconds, stages[1].seconds) == (1.9, 8.0)
+    assert stages[1].message == "Half"
+    assert [s.title for s in stages] == ["Reading", "Seeing", "Store"]
+
+
+def test_failed_says_where_why_and_what_to_do() -> None:
+    row = job("failed", "see", error={"code": "corrupt_file", "message": "It is <cut>.", "retryable": False})
+    row.finished_at = BEGAN + timedelta(seconds=5)
+    stages = told(row, event("started", "receive", 0), event("finished", "receive", 1, seconds=1.0), event("started", "see", 2))
+    assert [s.state for s in stages] == ["done", "failed", "waiting"]
+    assert stages[1].seconds == 3.0
+    html = stages_html(JobProgress(row, stages, 5.0))
+    assert "It stopped at “Seeing”" in html
+    assert "It is &lt;cut&gt;." in html
+    assert "corrupt_file" in html
+
+
+def test_a_stage_begun_again_after_a_kill_runs_again() -> None:
+    stages = told(job("running", "see"), event("started", "see", 0), event("started", "see", 7))
+    assert stages[1].state == "running"
+    assert stages[1].seconds == 3.0
+
+
+def test_a_job_that_continues_another_shows_what_it_took_over() -> None:
+    stages = told(job("running", "store"), event("queued", None, 0), event("started", "store", 1))
+    assert [s.state for s in stages] == ["skipped", "skipped", "running"]
+
+
+def test_waiting_and_done() -> None:
+    assert {s.state for s in told(job("queued"))} == {"waiting"}
+    events = [e for n, s in enumerate(PLAN) for e in (event("started", s, n), event("finished", s, n + 1, seconds=1.0))]
+    assert {s.state for s in told(job("done"), *events)} == {"done"}
+
+
+def test_cancelled() -> None:
+    stages = told(job("cancelled", "see"), event("started", "receive", 0), event("finished", "receive", 1), event("started", "see", 1))
+    assert stages[1].state == "cancelled"
+    assert "You cancelled" in stages_html(JobProgress(job("cancelled", "see"), stages, None))

@@ -1,0 +1,276 @@
+"""Users, one-time sign-in links, API tokens and passwords.
+
+All methods are short and blocking; async code calls them with ``asyncio.to_thread``. Secrets are kept as hashes
+only: a stolen database signs nobody in.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import secrets
+import threading
+import time
+from datetime import timedelta
+
+from sqlalchemy import CursorResult, update
+from sqlmodel import Session, col, select
+
+from infra.database import Database
+from infra.database.tables import ApiToken, SignInLink, User, now
+from infra.datafolder import DataFolder, write_private
+from infra.errors import InvalidInput, NotFound, NotSignedIn
+from infra.settings import Settings
+from workbench.accounts.audit import record
+from workbench.accounts.passwords import Throttle, hash_password, verify_password
+from workbench.accounts.sessions import Sessions
+
+CACHE_SECONDS = 5.0
+WRONG = "The name or the password is wrong. Without a password, sign in by a link: `workbench login` prints one."
+
+
+class Accounts:
+    """The people of one workbench.
+
+    Args:
+        settings: for how long sessions and links live, and the address that links name.
+        database: the tables, migrated.
+        folder: holds the signing secret and the owner's token.
+    """
+
+    def __init__(self, settings: Settings, database: Database, folder: DataFolder) -> None:
+        self.settings = settings
+        self.database = database
+        self.folder = folder
+        self.sessions = Sessions(settings, folder.secret())
+        self.throttle = Throttle()
+        # Every request asks who it is: a few seconds of memory spare the database. Changes made here forget it at once.
+        self._cache: dict[str, tuple[float, User | None]] = {}
+        self._cache_lock = threading.Lock()
+
+    # -- people
+
+    def ensure_owner(self) -> User:
+        """The owner, made at the first start (named as the person of this machine, without a password)."""
+        with self.database.session() as session:
+            owner = session.exec(select(User).where(User.role == "owner").order_by(col(User.created_at))).first()
+            if owner is None:
+                owner = User(name=_machine_name(), role="owner")
+                session.add(owner)
+                session.flush()
+                record(session, "user.created", user_id=owner.id, subject=owner.name, role="owner")
+            return owner
+
+    def add_user(self, name: str, *, role: str = "member", password: str | None = None) -> User:
+        """A new person.
+
+        Raises:
+            InvalidInput: the name is taken or not usable, or the password too short.
+        """
+        name = name.strip()
+        if not 1 <= len(name) <= 80 or not name.isprintable():
+            raise InvalidInput("A name has 1 to 80 printable characters.")
+        hashed = hash_password(password) if password is not None else None
+        with self.database.session() as session:
+            if session.exec(select(User).where(User.name == name)).first():
+                raise InvalidInput(f"There is already a user named {name}.")
+            user = User(name=name, role=role, password_hash=hashed)
+            session.add(user)
+            session.flush()
+            record(session, "user.created", user_id=user.id, subject=name, role=role)
+            return user
+
+    def user_named(self, name: str) -> User:
+        """Raises NotFound."""
+        user = self._cached(f"name:{name}", lambda session: session.exec(select(User).where(User.name == name)).first())
+        if user is None:
+            raise NotFound(f"There is no user named {name}.")
+        return user
+
+    # -- one-time links
+
+    def make_link(self, user: User, *, next_path: str = "/", url: str | None = None) -> str:
+        """A full address (below ``url``, by default the settings') that signs ``user`` in, once, while it is fresh."""
+        secret = secrets.token_urlsafe(24)
+        expires = now() + timedelta(minutes=self.settings.gateway.sign_in_link_minutes)
+        with self.database.session() as session:
+            session.add(SignInLink(user_id=user.id, secret_sha256=_sha256(secret), expires_at=expires))
+            record(session, "link.made", user_id=user.id, subject=user.name)
+        follow = f"&next={next_path}" if next_path != "/" else ""
+        return f"{(url or self.settings.url).rstrip('/')}/auth/link?secret={secret}{follow}"
+
+    def use_link(self, secret: str) -> User:
+        """The person a link signs in; the link is used up.
+
+        Raises:
+            NotSignedIn: it was used already, is too old, or was never made.
+        """
+        digest = _sha256(secret)
+        with self.database.session() as session:
+            # One statement decides: of two requests with the same link exactly one changes the row.
+            changed = session.execute(
+                update(SignInLink)
+                .where(col(SignInLink.secret_sha256) == digest, col(SignInLink.used_at).is_(None), col(SignInLink.expires_at) > now())
+                .values(used_at=now())
+            )
+            if not isinstance(changed, CursorResult) or changed.rowcount != 1:
+                raise NotSignedIn("This sign-in link was used already or is too old. Ask for a new one: `workbench login`.")
+            link = session.exec(select(SignInLink).where(SignInLink.secret_sha256 == digest)).one()
+            user = session.get_one(User, link.user_id)
+            record(session, "sign_in", user_id=user.id, subject=user.name, by="link")
+            return user
+
+    # -- passwords
+
+    def sign_in(self, name: str, password: str, *, address: str = "") -> User:
+        """The person of that name and password.
+
+        Raises:
+            NotSignedIn: one of both is wrong (it does not say which).
+            TooManyTries: five failures for that name from that address within a quarter of an hour.
+        """
+        keys = (f"{name}@{address}",)
+        self.throttle.check(*keys)
+        with self.database.session() as session:
+            user = session.exec(select(User).where(User.name == name)).first()
+        if not verify_password(password, user.password_hash if user else None):
+            self.throttle.failed(*keys)
+            with self.database.session() as session:
+                record(session, "sign_in.failed", user_id=user.id if user else None, subject=name[:80], address=address)
+            raise NotSignedIn(WRONG)
+        assert user is not None
+        self.throttle.succeeded(*keys)
+        with self.database.session() as session:
+            record(session, "sign_in", user_id=user.id, subject=user.name, by="password")
+        return user
+
+    def set_password(self, user: User, password: str, *, current: str | None = None) -> User:
+        """Set or change a password; every session of the person ends.
+
+        Raises:
+            NotSignedIn: there is a password already and ``current`` is not it.
+            InvalidInput: the new one is too short.
+        """
+        with self.database.session() as session:
+            stored = session.get_one(User, user.id).password_hash
+        if stored is not None:
+            key = f"change:{user.id}"
+            self.throttle.check(key)
+            if not verify_password(current or "", stored):
+                self.throttle.failed(key)
+                raise NotSignedIn("The current password is wrong.")
+            self.throttle.succeeded(key)
+        hashed = hash_password(password)
+        with self.database.session() as session:
+            changed = session.get_one(User, user.id)
+            changed.password_hash = hashed
+            changed.session_epoch += 1
+            session.add(changed)
+            record(session, "password.set", user_id=user.id, subject=user.name)
+        self.forget()
+        return changed
+
+    def end_sessions(self, user: User) -> None:
+        """Sign a person out everywhere."""
+        with self.database.session() as session:
+            session.execute(update(User).where(col(User.id) == user.id).values(session_epoch=User.session_epoch + 1))
+            record(session, "sessions.ended", user_id=user.id, subject=user.name)
+        self.forget()
+
+    # -- tokens
+
+    def make_token(self, user: User, name: str) -> str:
+        """A new API token for ``user``; shown this once."""
+        token = f"wb_{secrets.token_urlsafe(32)}"
+        with self.database.session() as session:
+            session.add(ApiToken(user_id=user.id, name=name, token_sha256=_sha256(token)))
+            record(session, "token.made", user_id=user.id, subject=name)
+        return token
+
+    def ensure_owner_token(self, owner: User) -> str:
+        """The owner's token in the data folder (mode 0600); a lost or foreign one is replaced."""
+        try:
+            token = self.folder.owner_token.read_text().strip()
+        except OSError:
+            token = ""
+        if token and (known := self.user_of_token(token)) and known.id == owner.id:
+            return token
+        token = self.make_token(owner, "owner's token in the data folder")
+        write_private(self.folder.owner_token, token + "\n")
+        self.forget()
+        return token
+
+    def revoke_tokens(self, user: User, name: str | None = None) -> int:
+        """End a person's tokens (all, or those of one name); how many ended."""
+        with self.database.session() as session:
+            tokens = session.exec(select(ApiToken).where(ApiToken.user_id == user.id, col(ApiToken.revoked_at).is_(None))).all()
+            ended = [token for token in tokens if name is None or token.name == name]
+            for token in ended:
+                token.revoked_at = now()
+                session.add(token)
+            record(session, "tokens.revoked", user_id=user.id, subject=name or "all", count=len(ended))
+        self.forget()
+        return len(ended)
+
+    # -- who is it
+
+    def user_of_token(self, token: str) -> User | None:
+        digest = _sha256(token)
+
+        def find(session: Session) -> User | None:
+            found = session.exec(select(ApiToken).where(ApiToken.token_sha256 == digest, col(ApiToken.revoked_at).is_(None))).first()
+            return session.get(User, found.user_id) if found else None
+
+        return self._cached(f"token:{digest}", find)
+
+    def user_of_cookies(self, cookies: str | None) -> User | None:
+        """The person a ``Cookie`` header signs in, if its session is valid and not ended."""
+        claim = self.sessions.read(cookies)
+        if claim is None:
+            return None
+        user = self._cached(f"id:{claim[0]}", lambda session: session.get(User, claim[0]))
+        return user if user and user.session_epoch == claim[1] else None
+
+    def cached_user(self, *, token: str | None, cookies: str | None) -> tuple[bool, User | None]:
+        """``(known, user)`` without touching the database; not known means: ask again in a thread."""
+        claim = None if token else self.sessions.read(cookies)
+        if not token and claim is None:
+            return True, None
+        found = self._remembered(f"token:{_sha256(token)}" if token else f"id:{claim[0]}")  # type: ignore[index]
+        if found is None:
+            return False, None
+        user = found[1]
+        return True, user if user and (claim is None or user.session_epoch == claim[1]) else None
+
+    def forget(self) -> None:
+        """Drop what is remembered of people, so that a change shows at once."""
+        with self._cache_lock:
+            self._cache.clear()
+
+    def _remembered(self, key: str) -> tuple[float, User | None] | None:
+        found = self._cache.get(key)
+        return found if found and time.monotonic() - found[0] < CACHE_SECONDS else None
+
+    def _cached(self, key: str, find) -> User | None:
+        found = self._remembered(key)
+        if found:
+            return found[1]
+        with self.database.session() as session:
+            user = find(session)
+        with self._cache_lock:
+            if len(self._cache) > 10_000:
+                self._cache.clear()
+            self._cache[key] = (time.monotonic(), user)
+        return user
+
+
+def _sha256(secret: str) -> str:
+    # The secrets are random and long: a plain hash is enough, there is nothing to guess.
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _machine_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "owner"

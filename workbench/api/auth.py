@@ -1,0 +1,103 @@
+"""Signing in and out, and passwords."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from infra.database.tables import User
+from infra.errors import InvalidInput, NotSignedIn, WorkbenchError
+from workbench.accounts import Accounts
+from workbench.accounts.page import password_page, safe_next, sign_in_page
+from workbench.api.identity import require_user, user_of
+from workbench.api.problems import headers_of
+
+
+def auth_routes(accounts: Accounts) -> APIRouter:
+    """Routes below ``/auth``."""
+    routes = APIRouter(prefix="/auth", tags=["accounts"])
+    sessions = accounts.sessions
+
+    @routes.get("/sign-in", response_class=HTMLResponse, summary="The sign-in page")
+    async def show_sign_in(request: Request, next: str = "/", notice: str = "") -> Response:
+        if user_of(request) is not None:
+            return RedirectResponse(safe_next(next), status_code=303)
+        said = {"out": "You are signed out.", "password": "The password is set. Sign in with it."}.get(notice, "")
+        return HTMLResponse(sign_in_page(next_path=safe_next(next), notice=said))
+
+    @routes.post("/sign-in", summary="Sign in with name and password")
+    async def sign_in(
+        request: Request,
+        name: Annotated[str, Form(max_length=200)],
+        password: Annotated[str, Form(max_length=2000)],
+        next: Annotated[str, Form(max_length=2000)] = "/",
+    ) -> Response:
+        address = request.client.host if request.client else ""
+        try:
+            user = await asyncio.to_thread(accounts.sign_in, name, password, address=address)
+        except WorkbenchError as error:
+            if "text/html" not in request.headers.get("accept", ""):
+                raise
+            page = sign_in_page(next_path=safe_next(next), name=name, problem=error.message)
+            return HTMLResponse(page, status_code=error.status, headers=headers_of(error))
+        return _signed_in(user, safe_next(next))
+
+    @routes.get("/link", summary="Sign in by a one-time link")
+    async def use_link(request: Request, secret: str, next: str = "/") -> Response:
+        if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
+            # A browser that looks ahead must not use the link up before the person opens it.
+            raise InvalidInput("A sign-in link cannot be fetched ahead.")
+        try:
+            user = await asyncio.to_thread(accounts.use_link, secret)
+        except NotSignedIn as error:
+            if user_of(request) is not None:  # opened a second time by the person it signed in
+                return RedirectResponse(safe_next(next), status_code=303)
+            if "text/html" not in request.headers.get("accept", ""):
+                raise
+            return HTMLResponse(sign_in_page(next_path=safe_next(next), problem=error.message), status_code=401)
+        return _signed_in(user, safe_next(next))
+
+    @routes.post("/sign-out", summary="Sign out here, or everywhere")
+    async def sign_out(request: Request, user: Annotated[User, Depends(require_user)], everywhere: bool = False) -> Response:
+        if everywhere:
+            await asyncio.to_thread(accounts.end_sessions, user)
+        response: Response = RedirectResponse("/auth/sign-in?notice=out", status_code=303)
+        response.headers["set-cookie"] = sessions.clearing_header()
+        return response
+
+    @routes.get("/password", response_class=HTMLResponse, summary="The page that sets a password")
+    async def show_password(user: Annotated[User, Depends(require_user)]) -> Response:
+        return HTMLResponse(password_page(name=user.name, has_password=user.password_hash is not None))
+
+    @routes.post("/password", summary="Set or change the password; every session ends")
+    async def set_password(
+        request: Request,
+        user: Annotated[User, Depends(require_user)],
+        password: Annotated[str, Form(max_length=2000)],
+        current: Annotated[str | None, Form(max_length=2000)] = None,
+    ) -> Response:
+        try:
+            changed = await asyncio.to_thread(accounts.set_password, user, password, current=current)
+        except WorkbenchError as error:
+            if "text/html" not in request.headers.get("accept", ""):
+                raise
+            page = password_page(name=user.name, has_password=user.password_hash is not None, problem=error.message)
+            return HTMLResponse(page, status_code=error.status, headers=headers_of(error))
+        # This browser stays signed in: it has just proved who it is.
+        return _signed_in(changed, "/")
+
+    @routes.get("/me", summary="Who am I")
+    async def me(user: Annotated[User, Depends(require_user)]) -> JSONResponse:
+        said: dict[str, Any] = {"id": user.id, "name": user.name, "role": user.role, "has_password": user.password_hash is not None}
+        return JSONResponse(said)
+
+    def _signed_in(user: User, where: str) -> Response:
+        response = RedirectResponse(where, status_code=303)
+        response.headers["set-cookie"] = sessions.header(user.id, user.session_epoch)
+        response.headers["cache-control"] = "no-store"
+        return response
+
+    return routes

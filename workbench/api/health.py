@@ -1,0 +1,41 @@
+"""Whether the workbench lives, is ready, and how its parts are."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from workbench.api.metrics import GatewayMetrics
+from workbench.services.context import Services
+from workbench.services.health import WORKS, components, is_ready
+
+
+def health_routes(services: Services, metrics: GatewayMetrics) -> APIRouter:
+    """``/health/*`` and ``/metrics``."""
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/health/live", summary="The gateway answers")
+    async def live() -> JSONResponse:
+        return JSONResponse({"state": "live"})
+
+    @routes.get("/health/ready", summary="Jobs can be done; 503 while they cannot")
+    async def ready() -> JSONResponse:
+        found = await components(services)
+        waiting = [item.name for item in found if item.needed and item.state not in WORKS]
+        if is_ready(found):
+            return JSONResponse({"state": "ready"})
+        return JSONResponse({"state": "not_ready", "waiting_for": waiting}, status_code=503, headers={"retry-after": "1"})
+
+    @routes.get("/health/components", summary="Every part, with its state and a sentence")
+    async def parts() -> JSONResponse:
+        found = await components(services)
+        state = "ready" if is_ready(found) else "not_ready"
+        return JSONResponse({"state": state, "components": [item.as_dict() for item in found]})
+
+    @routes.get("/metrics", summary="Prometheus metrics", include_in_schema=False)
+    async def prometheus() -> Response:
+        for item in await components(services):
+            metrics.components.labels(item.name).set(item.state in WORKS)
+        return metrics.response()
+
+    return routes

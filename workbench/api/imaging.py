@@ -1,0 +1,95 @@
+"""The imaging programme: a scan in, a report and its files out."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import JSONResponse, Response
+
+from infra.errors import InvalidInput
+from workbench.api.files import file_response
+from workbench.api.jobs import job_view
+from workbench.api.uploads import FORM, Someone, receive_form
+from workbench.services.context import Services
+from workbench.services.results import StillRunning, job_address, load_report, open_artifact
+from workbench.services.uploads import start_analysis, start_sample
+
+# Shown in the browser; everything else is a download.
+SHOWN = {"overlay.png", "report.pdf"}
+
+
+class AnalyzeRequest(BaseModel):
+    """An analysis of a file that is here already."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upload: str | None = Field(None, description="Id of an upload.")
+    sample: str | None = Field(None, description="Or the name of a bundled sample.")
+    options: dict[str, Any] = Field(default_factory=dict, description='Choices, for example {"models": {"segmentation": "2"}}.')
+
+
+def imaging_routes(services: Services) -> APIRouter:
+    """Routes below ``/imaging``."""
+    routes = APIRouter(prefix="/imaging", tags=["imaging"])
+
+    @routes.post("/analyze", status_code=202, summary="Begin an analysis: a form with a file, or JSON naming an upload", openapi_extra=FORM)
+    async def analyze(
+        request: Request, user: Someone, idempotency_key: Annotated[str | None, Header(max_length=200)] = None
+    ) -> JSONResponse:
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            upload, fields = await receive_form(request, services, user)
+            asked = _asked({"upload": upload.id if upload else fields.get("upload"), "options": _options(fields)})
+        else:
+            asked = _asked(await _json(request))
+        if asked.sample:
+            job = await start_sample(services, user, asked.sample, asked.options, idempotency_key=idempotency_key)
+        elif asked.upload:
+            job = await start_analysis(services, user, asked.upload, asked.options, idempotency_key=idempotency_key)
+        else:
+            raise InvalidInput("Send a file in the field 'file', or name an 'upload'.")
+        return JSONResponse({**job_view(job), "address": job_address(services, job.id)}, status_code=202)
+
+    @routes.get("/analysis/{job_id}", summary="The report; 202 while the job runs")
+    async def report(job_id: str, user: Someone) -> Response:
+        try:
+            found = await load_report(services, user, job_id)
+        except StillRunning as running:
+            return JSONResponse(running.details, status_code=202, headers={"retry-after": "1"})
+        return Response(found.model_dump_json(), media_type="application/json")
+
+    @routes.get("/analysis/{job_id}/files/{name}", summary="A file of the result")
+    async def artifact(job_id: str, name: str, request: Request, user: Someone, download: bool = False) -> Response:
+        stream, info = await open_artifact(services, user, job_id, name)
+        return file_response(request, stream, info, filename=name, inline=name in SHOWN and not download)
+
+    return routes
+
+
+async def _json(request: Request) -> Any:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > 1 << 20:
+            raise InvalidInput("The JSON is too large. Send files as multipart/form-data.")
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise InvalidInput('Send a form with a file, or JSON like {"upload": "..."}.') from error
+
+
+def _asked(data: Any) -> AnalyzeRequest:
+    try:
+        return AnalyzeRequest.model_validate(data)
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])
+        raise InvalidInput(f"The request is not valid. {said}") from error
+
+
+def _options(fields: dict[str, str]) -> Any:
+    try:
+        return json.loads(fields.get("options") or "{}")
+    except ValueError as error:
+        raise InvalidInput("The field 'options' is not JSON.") from error

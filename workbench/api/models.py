@@ -1,0 +1,135 @@
+"""The roles over HTTP: what serves, and calls to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from infra.errors import InvalidInput
+from serving.contracts import Delta, Message, Segmentation, WriteOptions, json_ready
+from workbench.api.identity import require_user
+from workbench.api.multipart import MultipartForm
+from workbench.api.problems import body_of, problem_of
+from workbench.api.uploads import FORM, body_pieces, check_length
+from workbench.services.context import Services
+from workbench.services.models import list_roles
+from workbench.services.uploads import clean_name, write_pieces
+
+
+class Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: str | None = Field(None, description="Version of the role's model; by default the champion.")
+
+
+class EmbedRequest(Asked):
+    texts: list[str] = Field(min_length=1, max_length=1024, description="Texts, one vector each.")
+
+
+class Turn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class WriteRequest(Asked):
+    messages: list[Turn] = Field(min_length=1, max_length=256)
+    max_tokens: int = Field(256, ge=1, le=8192)
+    temperature: float = Field(0.0, ge=0, le=2)
+    stop: list[str] = Field(default_factory=list, max_length=8)
+
+
+def model_routes(services: Services) -> APIRouter:
+    """Routes below ``/models``."""
+    routes = APIRouter(prefix="/models", tags=["models"], dependencies=[Depends(require_user)])
+
+    @routes.get("", summary="Every role, who fulfils it, and its state")
+    async def roles() -> JSONResponse:
+        cards = await list_roles(services)
+        return JSONResponse({"roles": [{**asdict(card), "champion": card.champion.as_dict() if card.champion else None} for card in cards]})
+
+    @routes.post("/embedding/embed", summary="Texts to unit vectors")
+    async def embed(asked: EmbedRequest) -> Response:
+        answer = await services.roles.require("embedding").embed(asked.texts, version=asked.version)
+        # Written by hand: FastAPI's encoder walks every number of every vector.
+        body = json.dumps({"vectors": answer.vectors.tolist(), "model": answer.model.as_dict()})
+        return Response(body, media_type="application/json")
+
+    @routes.post("/llm/write", summary="A text as it is written (server-sent events)")
+    async def write(asked: WriteRequest) -> Response:
+        role = services.roles.require("llm")
+        options = WriteOptions(max_tokens=asked.max_tokens, temperature=asked.temperature, stop=tuple(asked.stop))
+        messages = [Message(turn.role, turn.content) for turn in asked.messages]
+        stream = role.write(messages, options, version=asked.version)
+        # The first piece before the status: what cannot be written at all is a problem document, not a broken stream.
+        first = await anext(stream)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(_events(first, stream), media_type="text/event-stream", headers=headers)
+
+    @routes.post("/segmentation/segment", summary="A scan file to labels (npz; the rest in the header X-Segmentation)", openapi_extra=FORM)
+    async def segment(request: Request, version: str | None = None) -> Response:
+        check_length(request, services)
+        role = services.roles.require("segmentation")
+        form = MultipartForm(body_pieces(request), request.headers.get("content-type", ""))
+        if not await form.find_file():
+            raise InvalidInput("The form has no file. Put the scan in the field 'file'.")
+        with tempfile.TemporaryDirectory(dir=await asyncio.to_thread(_incoming, services)) as folder:
+            path = Path(folder) / clean_name(form.filename or "scan.nii.gz")
+            await write_pieces(path, form.file_pieces(), limit=services.settings.gateway.max_upload_mb * 1_000_000)
+            await form.finish()
+            volume = await asyncio.to_thread(_read, path, services)
+        found = await role.segment(volume, version=version or form.fields.get("version"))
+        return await asyncio.to_thread(_npz, found)
+
+    return routes
+
+
+async def _events(first: Delta, rest: AsyncIterator[Delta]) -> AsyncIterator[bytes]:
+    """Deltas as server-sent events; an error on the way is the last one, of the type ``error``."""
+    try:
+        yield _event(first)
+        async for delta in rest:
+            yield _event(delta)
+    except Exception as error:
+        yield f"event: error\ndata: {json.dumps(body_of(problem_of(error)), default=str)}\n\n".encode()
+    finally:
+        # The reader has gone: the model stops writing.
+        with contextlib.suppress(Exception):
+            await rest.aclose()  # type: ignore[attr-defined]
+
+
+def _event(delta: Delta) -> bytes:
+    return f"data: {json.dumps(asdict(delta))}\n\n".encode()
+
+
+def _incoming(services: Services) -> Path:
+    folder = services.folder.home / "incoming"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def _read(path: Path, services: Services) -> Any:
+    from serving.volume import read_scan
+
+    return read_scan(path, services.settings.imaging).volume
+
+
+def _npz(found: Segmentation) -> Response:
+    """``labels`` (int16) and ``affine`` (float64) as npz; everything else as JSON in the header."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, labels=found.labels, affine=found.affine)
+    facts = json.dumps(json_ready(found), separators=(",", ":"))
+    return Response(buffer.getvalue(), media_type="application/x-npz", headers={"x-segmentation": facts})

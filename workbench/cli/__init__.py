@@ -1,0 +1,25 @@
+"""The command line. Heavy libraries are imported by the command that needs them: ``workbench --help`` is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from workbench.cli import analyze, doctor, jobs, login, pipelines, status, up
+
+app = typer.Typer(
+    name="workbench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A research workbench on Ray: brain MRI reports and policy compliance, every sentence measured, seen or cited.",
+)
+for group in (up, status, login, doctor, analyze):
+    group.add_to(app)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(pipelines.app, name="pipelines")
+
+
+def main() -> None:
+    """Entry of the console script."""
+    app()

@@ -1,0 +1,53 @@
+"""``workbench doctor``: what is installed, which accelerator, what would serve; and whether every digest still holds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from workbench.cli.output import AsJson, Home, Profile, refusals, show
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    verify: Annotated[bool, typer.Option("--verify", help="Re-read every digest: weights and stored objects.")] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+    profile: Profile = None,
+) -> None:
+    """What is installed, which accelerator there is, and what would serve each role. Exit code 1 where something is wrong."""
+    with refusals(as_json):
+        from infra.settings import load_settings
+        from workbench.services.diagnosis import examine
+
+        found = examine(load_settings(home=home, profile=profile), verify=verify)
+        if as_json:
+            show(found)
+        else:
+            _print(found)
+        if found["problems"]:
+            raise typer.Exit(1)
+
+
+def _print(found: dict[str, Any]) -> None:
+    machine = found["machine"]
+    print(f"Python {machine['python']} on {machine['system']}, {machine['processors']} processors, {machine['memory_gb']} GB of memory")
+    print(f"Accelerator: {machine['accelerator']}")
+    print(f"Data folder: {found['home']} ({found['free_gb']} GB free), profile {found['profile']}")
+    print("\nPackages")
+    for name, version in found["packages"].items():
+        print(f"  {name:<18}{version or 'not installed'}")
+    print("\nRoles")
+    for role, said in found["roles"].items():
+        print(f"  {role:<14}{said}")
+    if found["verified"] is not None:
+        verified = found["verified"]
+        print(f"\nDigests: {verified['objects']} stored objects and {verified['weights']} models read again")
+    for problem in found["problems"]:
+        print(f"PROBLEM: {problem}")
+    if not found["problems"]:
+        print("\nNothing is wrong.")

@@ -1,0 +1,87 @@
+"""The one FastAPI application that people and programs talk to, with the Gradio pages mounted in it.
+
+Made by one builder, for two hosts: uvicorn in a process that ``workbench up`` watches, and Ray Serve's ingress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from infra.telemetry import logger
+from workbench.api.auth import auth_routes
+from workbench.api.correlation import Correlation
+from workbench.api.docs import install_docs
+from workbench.api.health import health_routes
+from workbench.api.identity import Guard
+from workbench.api.imaging import imaging_routes
+from workbench.api.jobs import job_routes
+from workbench.api.metrics import GatewayMetrics, Measured
+from workbench.api.mlflow_proxy import MlflowProxy
+from workbench.api.models import model_routes
+from workbench.api.objects import object_routes
+from workbench.api.problems import install_problems
+from workbench.api.uploads import upload_routes
+from workbench.services.context import Services
+from workbench.services.uploads import remove_leftovers
+
+log = logger(__name__)
+
+
+def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
+    """The application over ``services``.
+
+    Args:
+        services: what the routes and pages use; closed when the application shuts down.
+        pages: whether the Gradio pages are mounted (tests of the HTTP interface do without).
+    """
+    metrics = GatewayMetrics()
+    mlflow = MlflowProxy(services)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(remove_leftovers, services)
+        connecting = asyncio.create_task(_connect(services))
+        yield
+        connecting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await connecting
+        await mlflow.close()
+        await asyncio.to_thread(services.close)
+
+    app = FastAPI(
+        title="Workbench",
+        version=version("workbench"),
+        description="Brain MRI reports and policy compliance; every sentence measured, seen or cited.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    install_problems(app)
+    install_docs(app)
+    app.include_router(health_routes(services, metrics))
+    app.include_router(auth_routes(services.accounts))
+    app.include_router(upload_routes(services))
+    app.include_router(imaging_routes(services))
+    app.include_router(job_routes(services))
+    app.include_router(model_routes(services))
+    app.include_router(object_routes(services))
+    app.include_router(mlflow.routes())
+    # The layer added last is the outermost: an id for all, then counting, then who it is.
+    app.add_middleware(Guard, accounts=services.accounts, public_url=services.settings.gateway.public_url)
+    app.add_middleware(Measured, metrics=metrics)
+    app.add_middleware(Correlation)
+    if pages:
+        from workbench.ui.mount import mount_pages
+
+        mount_pages(app, services)  # last: the pages' mount at "/" takes what no route above has taken
+    return app
+
+
+async def _connect(services: Services) -> None:
+    if services.cluster is not None:
+        services.connected = await services.cluster.connect()

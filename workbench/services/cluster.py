@@ -1,0 +1,63 @@
+"""The gateway's connection to Ray: made in the background, so that pages are there before the models are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from infra.errors import Unavailable
+from infra.settings import Settings
+from infra.telemetry import logger
+from serving.roles import Roles
+
+log = logger(__name__)
+
+
+class Cluster:
+    """Connects this process to Ray and gives the models' handles.
+
+    Attributes:
+        connected: whether handles can be used.
+        sentence: where it stands, for a person.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.connected = False
+        self.sentence = "Ray is starting."
+
+    async def connect(self) -> Roles:
+        """Wait for Ray (as long as it takes) and give the roles on it."""
+        while True:
+            began = time.monotonic()
+            try:
+                roles = await asyncio.to_thread(self._connect)
+            except Exception as error:
+                self.sentence = "Ray does not answer yet."
+                log.info("ray is not there yet", error=f"{type(error).__name__}: {str(error)[:200]}")
+                await asyncio.sleep(max(0.2, 1.0 - (time.monotonic() - began)))
+                continue
+            self.connected = True
+            self.sentence = "Ray answers."
+            log.info("connected to ray", seconds=round(time.monotonic() - began, 2))
+            return roles
+
+    def _connect(self) -> Roles:
+        from serving.ray_cluster import join, read_address
+        from serving.remote import serve_roles
+
+        address = self._settings.ray.address or read_address(self._settings)
+        if address is None:
+            # Never "whatever Ray runs on this machine": that may be somebody else's.
+            raise Unavailable("Ray's head has not written its address yet.")
+        join(address, self._settings if self._settings.ray.address is None else None)
+        return serve_roles(self._settings)
+
+    def disconnect(self) -> None:
+        import sys
+
+        self.connected = False
+        if "ray" in sys.modules:
+            import ray
+
+            ray.shutdown()

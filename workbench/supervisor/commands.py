@@ -1,0 +1,66 @@
+"""What the supervisor's children are: their commands, environments and priorities."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from infra.datafolder import DataFolder
+from infra.settings import Settings
+from serving.ray_cluster import head_command, head_environment
+from workbench.supervisor.child import Child
+from workbench.supervisor.processes import MARK
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """A child's environment: this process's, the flags of ``up`` as variables, and the data folder's mark."""
+    return {
+        **os.environ,
+        MARK: str(settings.home.resolve()),
+        "WORKBENCH_HOME": str(settings.home.resolve()),
+        "WORKBENCH_PROFILE": settings.profile,
+        "WORKBENCH_GATEWAY__HOST": settings.gateway.host,
+        "WORKBENCH_GATEWAY__PORT": str(settings.gateway.port),
+        "PYTHONUNBUFFERED": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena a thread otherwise, and Ray's drivers have dozens of idle threads
+    }
+
+
+def ray_child(settings: Settings) -> Child:
+    """Ray's head on this machine; ready when its address stands in the data folder."""
+    return Child("ray", head_command(), head_environment(settings) | environment(settings), _log(settings, "ray"))
+
+
+def opening_child(settings: Settings, steps: Sequence[str], *, nice: int, log: str) -> Child:
+    """A short-lived process that runs steps of a start."""
+    command = [sys.executable, "-m", "workbench.supervisor.opening", *steps]
+    return Child(log, command, environment(settings), _log(settings, log), nice=nice, reads_output=True)
+
+
+def gateway_child(settings: Settings, descriptor: int) -> Child:
+    """The gateway on the supervisor's socket."""
+    command = [sys.executable, "-m", "workbench.host", "--fd", str(descriptor)]
+    return Child("gateway", command, environment(settings), _log(settings, "gateway"), descriptors=(descriptor,))
+
+
+def mlflow_child(settings: Settings, port: int) -> Child:
+    """MLflow's server on the loopback, one worker, without its job machinery (which takes a gigabyte at rest)."""
+    folder = DataFolder(settings.home)
+    artifacts = settings.objects_path / settings.storage.buckets.mlflow
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--static-prefix", "/mlflow", "--backend-store-uri", settings.mlflow_uri, "--default-artifact-root", artifacts.as_uri()),
+    ]
+    variables = environment(settings) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return Child("mlflow", command, variables, folder.logs / "mlflow.log", nice=10)
+
+
+def _log(settings: Settings, name: str) -> Path:
+    return DataFolder(settings.home).logs / f"{name}.log"

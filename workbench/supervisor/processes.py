@@ -1,0 +1,112 @@
+"""Which processes belong to a workbench, and what memory they take (Linux: from ``/proc``).
+
+Every child carries the data folder's path in its environment, and hands it down: so Ray's workers are still found when
+their parents were killed, and nobody else's processes ever are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+# Not WORKBENCH_...: those are settings, and unknown ones are refused.
+MARK = "SUPERVISED_DATA_FOLDER"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A running process: its id, what it is (for a person), and its proportional set size in MB (None if unreadable)."""
+
+    pid: int
+    name: str
+    pss_mb: float | None
+
+
+def marked(home: Path) -> list[int]:
+    """Ids of the processes that carry the data folder's mark, and of their descendants (some of Ray's write over their
+    environment with their title); this process excepted."""
+    wanted = f"{MARK}={home.resolve()}".encode()
+    parents: dict[int, list[int]] = {}
+    queue = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state not in ("Z", "X"):
+                parents.setdefault(int(parent), []).append(int(folder.name))
+                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                    queue.append(int(folder.name))
+    found: set[int] = set()
+    while queue:
+        if (pid := queue.pop()) not in found:
+            found.add(pid)
+            queue += parents.get(pid, [])
+    return sorted(found - {os.getpid()})
+
+
+def measure(pids: list[int]) -> list[Process]:
+    """The processes with their memory, largest first."""
+    found = [Process(pid, _name(pid), _pss_mb(pid)) for pid in pids]
+    return sorted(found, key=lambda process: -(process.pss_mb or 0))
+
+
+def end_marked(home: Path, *, grace: float = 3.0, say: Callable[[str], None] | None = None) -> int:
+    """Stop what an earlier workbench on this folder has left behind; how many processes that were.
+
+    They are asked first (SIGTERM) and killed after ``grace`` seconds.
+    """
+    left = marked(home)
+    if left and say:
+        say(f"Stopping {len(left)} processes that an earlier workbench left behind")
+    count = len(left)
+    for kind, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, 2.0)):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, kind)
+        until = time.monotonic() + wait
+        while left and time.monotonic() < until:
+            time.sleep(0.05)
+            left = marked(home)
+        if not left:
+            break
+    return count
+
+
+def _name(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return "?"
+    if words[0].startswith("ray::"):
+        return words[0]
+    known = {
+        "workbench.host": "gateway",
+        "workbench.supervisor.opening": "opening",
+        "mlflow": "mlflow",
+        "gcs_server": "ray: gcs_server",
+        "raylet": "ray: raylet",
+        "dashboard/agent.py": "ray: dashboard agent",
+        "runtime_env/agent/main.py": "ray: runtime_env agent",
+        "dashboard/dashboard.py": "ray: dashboard",
+        "monitor.py": "ray: monitor",
+        "workbench": "workbench",
+    }
+    for word in words[:6]:
+        for key, name in known.items():
+            if word.endswith(key) or f"/{key}" in word:
+                return name
+    return " ".join(words)[:60].strip()
+
+
+def _pss_mb(pid: int) -> float | None:
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        return None
+    return None

@@ -1,0 +1,78 @@
+"""What ``workbench up`` tells once it is ready; at the first start, with the bundled sample's finished report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from infra.datafolder import DataFolder
+
+if TYPE_CHECKING:
+    from workbench.supervisor.supervisor import Supervisor
+
+SAMPLE = "mni152"
+KEY = "first-sample"
+ENDED = ("done", "failed", "cancelled")
+
+
+class Welcome:
+    """Prints the sign-in link and the latest result; makes that result where there is none yet.
+
+    Args:
+        say: gets lines for a person.
+        sample: whether to analyse the bundled sample where nothing has been analysed yet.
+    """
+
+    def __init__(self, say: Callable[[str], None], *, sample: bool) -> None:
+        self._say = say
+        self._sample = sample
+
+    async def __call__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._token = DataFolder(supervisor.settings.home).owner_token.read_text().strip()
+        _, said = await self._ask("/jobs?limit=1")
+        latest = (said or {}).get("jobs") or []
+        if self._sample and not latest:
+            await self._run_sample()
+        elif latest and latest[0]["state"] not in ENDED:
+            self._say(f"{latest[0]['title']} goes on where it was: {self._address(latest[0]['id'])}")
+        elif latest:
+            self._say(f"Latest: {latest[0]['title']}, {latest[0]['state']}: {self._address(latest[0]['id'])}")
+        minutes = supervisor.settings.gateway.sign_in_link_minutes
+        self._say(f"Sign in (once, within {minutes} minutes): {supervisor.link}")
+
+    async def _run_sample(self) -> None:
+        from workbench.cli.report_text import report_text
+
+        self._say("First start: analysing the bundled sample (the MNI152 template)")
+        status, job = await self._ask("/imaging/analyze", post={"sample": SAMPLE}, key=KEY, seconds=120)
+        if status != 202:
+            self._say(f"The sample could not be analysed: {(job or {}).get('detail', 'the gateway did not answer')}")
+            return
+        after = 0
+        while job["state"] not in ENDED:
+            await asyncio.sleep(0.3)
+            status, said = await self._ask(f"/jobs/{job['id']}/events?after={after}")
+            if status != 200:
+                continue  # the gateway restarts; the job is durable
+            job = said["job"]
+            for event in said["events"]:
+                after = event["id"]
+                if event["kind"] == "finished":
+                    self._say(f"  {event['message']}: {event['seconds'] or 0:.1f} s")
+        if job["state"] != "done":
+            self._say(f"The sample {job['state']}: {(job.get('error') or {}).get('message', '')}")
+            return
+        status, report = await self._ask(f"/imaging/analysis/{job['id']}")
+        if status == 200:
+            self._say("\n" + report_text(report) + "\n")
+        self._say(f"The report: {self._address(job['id'])}")
+
+    def _address(self, job_id: str) -> str:
+        return f"{self._supervisor.settings.url}/imaging?job={job_id}"
+
+    async def _ask(self, path: str, **given: Any) -> tuple[int, Any]:
+        from workbench.supervisor.small_http import ask
+
+        return await ask(*self._supervisor.address, path, token=self._token, **given)

@@ -1,0 +1,208 @@
+"""Imaging: send a scan, watch its stages, read its report. One address a job: ``/imaging?job=ID``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from infra.database.tables import AnalysisJob, User
+from infra.errors import NotFound
+from pipelines.imaging.samples import SAMPLES
+from workbench.services.context import Services
+from workbench.services.progress import JobProgress, job_progress
+from workbench.services.results import find_result, list_results, load_report
+from workbench.services.uploads import save_upload, start_analysis, start_sample
+from workbench.services.volumes import volume_rows
+from workbench.ui.cards import results_html
+from workbench.ui.charts import asymmetry_chart, volume_chart
+from workbench.ui.report import finding_html, made_html, sentences_html, title_html, viewer_html, volumes_html
+from workbench.ui.shell import bottom_line, empty, html, person, told, top_bar
+from workbench.ui.stages import stages_html
+
+LEAD = """<div class="wb-lead"><h1>Analyse a brain MRI</h1>
+<p>Drop a scan below. It is segmented, measured and described on this machine, and leaves it for nowhere else.</p></div>"""
+Updates = dict[Any, Any]
+
+
+def imaging_page(services: Services, blocks: gr.Blocks) -> None:
+    """Lay out the page in the current Blocks."""
+    top_bar("Imaging")
+    job_box = gr.Textbox(visible="hidden", elem_id="job", label="Job")
+    timer = gr.Timer(1.0, active=False)
+
+    with gr.Column(visible=False) as start:
+        html(LEAD)
+        with gr.Row(equal_height=True):
+            with gr.Column(scale=3, min_width=320):
+                drop = gr.File(label="Scan", show_label=False, height=232, elem_id="drop", elem_classes="wb-drop", type="filepath")
+            with gr.Column(scale=2, min_width=300, elem_classes="wb-samples"):
+                # Named by its first line, explained by the second.
+                samples = [
+                    (sample.name, gr.Button(f"{sample.title}\n{sample.text}", elem_id=f"sample-{sample.name}", elem_classes="wb-sample"))
+                    for sample in SAMPLES.values()
+                ]
+        earlier = html()
+
+    with gr.Column(visible=False) as view:
+        title = html()
+        with gr.Column(elem_classes="wb-narrow"):
+            stages = html()
+            with gr.Row():
+                cancel = gr.Button("Cancel", visible=False, elem_id="cancel", scale=0, min_width=120)
+                again = gr.Button("Try again", visible=False, variant="primary", elem_id="again", scale=0, min_width=120)
+        with gr.Column(visible=False) as result:
+            finding = html()
+            with gr.Row(elem_classes="wb-pair"):
+                with gr.Column(scale=9, min_width=340, elem_classes="wb-stick"):
+                    viewer = html()
+                with gr.Column(scale=5, min_width=320):
+                    sentences = html()
+            with gr.Row(elem_classes="wb-pair"):
+                with gr.Column(scale=1, min_width=340):
+                    volumes = html()
+                    made = html()
+                with gr.Column(scale=1, min_width=340, elem_classes="wb-card wb-charts"):
+                    html('<h2 class="wb-over">Left and right in millilitres</h2>')
+                    chart = gr.Plot(show_label=False, container=False, elem_classes="wb-chart", elem_id="volume-chart")
+                    html('<h2 class="wb-over">Asymmetry, in percent of the mean of both sides</h2>')
+                    sides = gr.Plot(show_label=False, container=False, elem_classes="wb-chart", elem_id="asymmetry-chart")
+    missing = html(visible=False)
+    bottom_line()
+
+    everything = [
+        job_box,
+        timer,
+        start,
+        earlier,
+        view,
+        title,
+        stages,
+        cancel,
+        again,
+        result,
+        finding,
+        viewer,
+        sentences,
+        volumes,
+        chart,
+        sides,
+        made,
+    ]
+    everything += [missing, drop]
+
+    async def show_start(user: User) -> Updates:
+        cards = await list_results(services, user, limit=4)
+        heading = '<div class="wb-heading"><h2>Earlier results</h2><a href="/activity">All analyses</a></div>'
+        return {
+            job_box: "",
+            timer: gr.Timer(active=False),
+            start: gr.Column(visible=True),
+            view: gr.Column(visible=False),
+            earlier: heading + results_html(cards) if cards else "",
+        }
+
+    async def show_job(user: User, job_id: str) -> Updates:
+        progress = await job_progress(services, user, job_id)
+        job = progress.job
+        updates: Updates = {
+            job_box: job.id,
+            drop: None,
+            timer: gr.Timer(active=progress.live),
+            start: gr.Column(visible=False),
+            view: gr.Column(visible=True),
+            title: title_html(job, None, [], progress.seconds),
+            stages: gr.HTML(stages_html(progress), visible=job.state != "done"),
+            cancel: gr.Button(visible=progress.live),
+            # Trying again is the thing to do only where it can help.
+            again: gr.Button(
+                visible=job.state in ("failed", "cancelled"),
+                variant="primary" if job.state == "cancelled" or (job.error or {}).get("retryable") else "secondary",
+            ),
+            result: gr.Column(visible=job.state == "done"),
+        }
+        if job.state == "done":
+            updates |= await show_result(user, job, progress)
+        return updates
+
+    async def show_result(user: User, job: AnalysisJob, progress: JobProgress) -> Updates:
+        found = await find_result(services, user, job.id)
+        report = await load_report(services, user, job.id)
+        rows = volume_rows(report)
+        return {
+            title: title_html(job, report, list(found.artifacts), progress.seconds),
+            finding: finding_html(report),
+            viewer: viewer_html(job.id),
+            sentences: sentences_html(report),
+            volumes: volumes_html(rows),
+            chart: volume_chart(rows) if rows else None,
+            sides: asymmetry_chart(rows) if rows else None,
+            made: made_html(report, {stage.name: stage.title for stage in progress.stages}),
+        }
+
+    @told
+    async def open_page(request: gr.Request) -> Updates:
+        user = person(request)
+        job_id = str(request.query_params.get("job") or "")
+        try:
+            return await (show_job(user, job_id) if job_id else show_start(user))
+        except NotFound:
+            text = (
+                'It is another person’s, or was never here. <a href="/imaging">Analyse a scan</a>, or see <a href="/activity">Activity</a>.'
+            )
+            return {missing: gr.HTML(empty("There is no analysis at this address", text), visible=True)}
+
+    @told
+    async def tick(job_id: str, request: gr.Request) -> Updates:
+        user = person(request)
+        if not job_id:
+            return {timer: gr.Timer(active=False)}
+        progress = await job_progress(services, user, job_id)
+        # While it runs only the stages change; the end brings the rest.
+        return {stages: stages_html(progress)} if progress.live else await show_job(user, job_id)
+
+    @told
+    async def send(path: str | None, request: gr.Request) -> Updates:
+        user = person(request)
+        if not path:
+            return {drop: None}
+        file = Path(path)
+        try:
+            upload = await save_upload(services, user, file.name, file)
+        finally:
+            await asyncio.to_thread(file.unlink, missing_ok=True)  # the store has it now; Gradio would keep its copy for an hour
+        job = await start_analysis(services, user, upload.id)
+        return await show_job(user, job.id)
+
+    def send_sample(name: str) -> Any:
+        @told
+        async def send_this(request: gr.Request) -> Updates:
+            user = person(request)
+            job = await start_sample(services, user, name)
+            return await show_job(user, job.id)
+
+        return send_this
+
+    @told
+    async def stop(job_id: str, request: gr.Request) -> Updates:
+        user = person(request)
+        await services.jobs.cancel(job_id, owner_id=user.id)
+        return await show_job(user, job_id)
+
+    @told
+    async def retry(job_id: str, request: gr.Request) -> Updates:
+        user = person(request)
+        job = await services.jobs.retry(job_id, owner_id=user.id)
+        return await show_job(user, job.id)
+
+    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    named = "(job) => { window.workbenchOpenJob(job); }"
+    blocks.load(open_page, None, everything, **hidden)
+    timer.tick(tick, job_box, everything, **hidden)
+    cancel.click(stop, job_box, everything, **hidden)
+    again.click(retry, job_box, everything, **hidden).then(None, job_box, None, js=named)
+    drop.upload(send, drop, everything, **hidden).then(None, job_box, None, js=named)
+    for name, button in samples:
+        button.click(send_sample(name), None, everything, **hidden).then(None, job_box, None, js=named)

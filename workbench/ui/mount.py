@@ -1,0 +1,50 @@
+"""Mount the pages and the viewer on the gateway."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import gradio as gr
+from fastapi import FastAPI, Request
+
+from workbench.api.identity import user_of
+from workbench.services.context import Services
+from workbench.ui.theme import FAVICON, STYLES, head, theme
+from workbench.ui.viewer.routes import viewer_routes
+
+
+def mount_pages(app: FastAPI, services: Services) -> FastAPI:
+    """Put the pages at ``/`` of ``app`` (call it last: what was added before goes first) and the viewer below ``/viewer``."""
+    # Gradio reads both when it is asked for the first time: nothing is sent out, and uploads lie in the data folder.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(services.folder.cache / "gradio")
+    from workbench.ui.app import build_pages
+
+    app.include_router(viewer_routes(services))
+
+    def signed_in(request: Request) -> str | None:
+        user = user_of(request)
+        return user.name if user else None
+
+    with warnings.catch_warnings():
+        # It says that several pages are not rendered on the server, which nobody asked for.
+        warnings.filterwarnings("ignore", message="SSR mode")
+        return gr.mount_gradio_app(
+            app,
+            build_pages(services),
+            path="/",
+            auth_dependency=signed_in,
+            theme=theme(),
+            css_paths=[STYLES],
+            head=head(),
+            favicon_path=str(FAVICON),
+            footer_links=[],
+            run_history=False,
+            max_file_size=f"{services.settings.gateway.max_upload_mb}mb",
+            show_error=True,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+        )

@@ -1,0 +1,86 @@
+// What the pages do in the browser beside Gradio: light or dark, local times, and taking the viewer to a structure.
+(function () {
+  "use strict";
+  const stored = () => { try { return localStorage.getItem("workbench-theme"); } catch { return null; } };
+  const system = matchMedia("(prefers-color-scheme: dark)");
+
+  function applyTheme() {
+    const dark = (stored() || (system.matches ? "dark" : "light")) === "dark";
+    document.documentElement.style.colorScheme = dark ? "dark" : "light";
+    if (document.body && document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);
+  }
+
+  function localTimes(root) {
+    for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
+      const when = new Date(time.getAttribute("datetime"));
+      if (!Number.isNaN(when.getTime())) time.title = when.toLocaleString();
+      time.dataset.local = "yes";
+    }
+  }
+
+  async function whoAmI() {
+    const place = document.querySelector("[data-me]:not([data-known])");
+    if (!place) return;
+    place.dataset.known = "yes";
+    try {
+      const answer = await fetch("/auth/me", { credentials: "same-origin" });
+      if (answer.ok) place.textContent = (await answer.json()).name;
+    } catch { /* the name is a nicety */ }
+  }
+
+  function show(labels, mm) {
+    const viewer = document.getElementById("viewer");
+    if (!viewer) return;
+    viewer.contentWindow.postMessage({ type: "workbench:show", labels, mm }, location.origin);
+    const box = viewer.getBoundingClientRect();
+    if (box.top < 0 || box.top > innerHeight * 0.6) viewer.scrollIntoView({ behavior: "smooth", block: "start" });
+  }
+
+  document.addEventListener("click", (event) => {
+    const target = event.target instanceof Element ? event.target : null;
+    if (!target) return;
+    const wanted = target.closest("[data-show]");
+    if (wanted) {
+      show(wanted.dataset.show.split(",").map(Number), wanted.dataset.mm ? wanted.dataset.mm.split(",").map(Number) : null);
+      return;
+    }
+    if (target.closest("[data-theme-toggle]")) {
+      const dark = !document.body.classList.contains("dark");
+      try { localStorage.setItem("workbench-theme", dark ? "dark" : "light"); } catch { /* kept for this page only */ }
+      document.documentElement.style.colorScheme = dark ? "dark" : "light";
+      document.body.classList.toggle("dark", dark);
+      return;
+    }
+    for (const menu of document.querySelectorAll("details.wb-menu[open]")) if (!menu.contains(target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") document.querySelectorAll("details.wb-menu[open]").forEach((menu) => { menu.open = false; });
+  });
+  window.addEventListener("popstate", () => location.reload());
+  system.addEventListener("change", applyTheme);
+
+  window.workbenchOpenJob = (job) => {
+    // The address names the job, so that a reload, a bookmark or a restart comes back to it.
+    if (job && new URLSearchParams(location.search).get("job") !== job) history.pushState({}, "", `/imaging?job=${encodeURIComponent(job)}`);
+    if (job) window.scrollTo({ top: 0 });
+  };
+
+  function title() {
+    const heading = [...document.querySelectorAll("h1")].find((h) => h.offsetParent !== null);
+    const wanted = heading && location.pathname !== "/" ? `${heading.textContent} · Workbench` : "Workbench";
+    if (document.title !== wanted) document.title = wanted;
+  }
+
+  let waiting = false;
+  const settle = () => { waiting = false; applyTheme(); localTimes(document); whoAmI(); title(); };
+  const start = () => {
+    settle();
+    new MutationObserver(() => {
+      if (waiting) return;
+      waiting = true;
+      requestAnimationFrame(settle);
+    }).observe(document.body, { childList: true, subtree: true });
+  };
+  if (document.body) start();
+  else document.addEventListener("DOMContentLoaded", start);
+})();

@@ -1,0 +1,94 @@
+"""What every page has: the bar at the top, the line at the bottom, who asks, and how an error is told."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import gradio as gr
+
+from infra.database.tables import User
+from infra.errors import NotSignedIn, WorkbenchError
+from infra.telemetry import correlation_id, logger
+from workbench.api.identity import user_of
+from workbench.ui.words import escape
+
+log = logger(__name__)
+
+# Only pages that exist stand here: (name, address).
+PAGES = (("Home", "/"), ("Imaging", "/imaging"), ("Activity", "/activity"))
+
+
+def person(request: gr.Request) -> User:
+    """The person behind an event of a page.
+
+    Raises:
+        NotSignedIn: the session has ended meanwhile.
+    """
+    user = user_of(request.request) if request and request.request else None
+    if user is None:
+        raise NotSignedIn("You are signed out. Reload the page to sign in again.")
+    return user
+
+
+def html(value: str = "", **options: Any) -> gr.HTML:
+    """An HTML component in our own styles, without Gradio's for prose."""
+    return gr.HTML(value, apply_default_css=False, padding=False, **options)
+
+
+def top_bar(active: str) -> gr.HTML:
+    """The bar with the pages; ``active`` is the name of the one that is shown."""
+    links = "".join(f'<a href="{address}"{" aria-current=page" if name == active else ""}>{name}</a>' for name, address in PAGES)
+    return html(
+        f"""<header class="wb-bar"><a class="wb-brand" href="/">Workbench</a><nav aria-label="Pages">{links}</nav>
+        <details class="wb-menu"><summary data-me>Account</summary><div>
+        <button type="button" data-theme-toggle>Light or dark</button>
+        <a href="/auth/password">Password</a><a href="/docs">API</a><a href="/mlflow/">MLflow</a>
+        <form method="post" action="/auth/sign-out"><button type="submit">Sign out</button></form>
+        </div></details></header>""",
+        elem_classes="wb-top",
+    )
+
+
+def bottom_line() -> gr.HTML:
+    return html(
+        '<footer class="wb-foot">For research. Not a medical device: nothing here is a diagnosis, and nothing here replaces one.</footer>'
+    )
+
+
+def told(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """An event handler whose errors a person can read: ours by their sentence, others by where to look."""
+
+    @functools.wraps(handler)
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await handler(*args, **kwargs)
+        except WorkbenchError as error:
+            raise gr.Error(escape(error.message), title="That did not work", duration=12, print_exception=False) from error
+        except gr.Error:
+            raise
+        except Exception as error:
+            log.error("a page's handler failed", handler=handler.__name__, exc_info=error)
+            raise gr.Error(
+                f"Something went wrong that should not have. The gateway's log has the details (correlation id {correlation_id()}).",
+                title="An error of the workbench", duration=12, print_exception=False,
+            ) from error  # fmt: skip
+
+    return wrapped
+
+
+def chip(text: str, kind: str = "plain", title: str = "") -> str:
+    """A small label; ``kind`` is plain, good, limited, bad or live."""
+    hint = f' title="{escape(title)}"' if title else ""
+    return f'<span class="wb-chip {kind}"{hint}>{escape(text)}</span>'
+
+
+def panel(title: str, body: str, *, aside: str = "") -> str:
+    """A titled card."""
+    return f'<section class="wb-card"><div class="wb-card-head"><h2>{escape(title)}</h2>{aside}</div>{body}</section>'
+
+
+def empty(title: str, text: str) -> str:
+    """What stands where there is nothing yet: what to do first."""
+    return f'<div class="wb-empty"><strong>{escape(title)}</strong><p>{text}</p></div>'

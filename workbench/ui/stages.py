@@ -1,0 +1,70 @@
+"""The stages of a job as HTML: what is done, what runs and for how long, what is to come, where it stopped."""
+
+from __future__ import annotations
+
+from workbench.services.progress import JobProgress, StageProgress
+from workbench.ui.words import duration, escape
+
+_MARK = {"done": "✓", "failed": "✕", "cancelled": "–", "skipped": "✓"}
+
+
+def stages_html(progress: JobProgress) -> str:
+    """The list of stages under a bar of the whole."""
+    job = progress.job
+    percent = round(100 * (1.0 if job.state == "done" else job.fraction))
+    heading = {
+        "queued": "Waiting for its turn",
+        "running": "Working on it",
+        "done": "Finished",
+        "failed": "It did not work",
+        "cancelled": "Cancelled",
+    }[job.state]
+    told = f"{duration(progress.seconds)}" if progress.seconds is not None else ""
+    bar = (
+        f'<div class="wb-progress {job.state}" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{percent}" '
+        f'aria-label="{escape(job.title)}"><i style="width:{percent}%"></i></div>'
+    )
+    rows = "".join(_row(stage) for stage in progress.stages)
+    return (
+        f'<section class="wb-card wb-job" data-state="{job.state}"><div class="wb-card-head"><h2>{heading}</h2>'
+        f'<span class="wb-quiet wb-number">{told}</span></div>{bar}<ol class="wb-stages" aria-live="polite">{rows}</ol>'
+        f"{_advice(progress)}</section>"
+    )
+
+
+def _row(stage: StageProgress) -> str:
+    mark = _MARK.get(stage.state, "")
+    message = escape(stage.message) if stage.state in ("running", "cancelled") else ""
+    if stage.state == "skipped":
+        message = "taken over from the earlier run"
+    current = ' aria-current="step"' if stage.state == "running" else ""
+    return (
+        f'<li class="{stage.state}"{current}><span class="wb-mark" aria-hidden="true">{mark}</span>'
+        f'<span class="wb-stage">{escape(stage.title)}'
+        f'{f"<small>{message}</small>" if message else ""}</span><span class="wb-number">{duration(stage.seconds)}</span></li>'
+    )
+
+
+def _advice(progress: JobProgress) -> str:
+    """Why it stopped and what to do, below the stages."""
+    job = progress.job
+    if job.state == "failed":
+        error = job.error or {}
+        stage = next((s.title for s in progress.stages if s.name == job.stage), None)
+        where = f"It stopped at “{escape(stage)}”. " if stage else ""
+        again = (
+            "This kind of failure can pass: try again."
+            if error.get("retryable")
+            else "Trying the same file again gives the same answer unless something was changed."
+        )
+        return (
+            f'<div class="wb-note bad" role="alert"><strong>{where}</strong>{escape(str(error.get("message") or "No reason was given."))}'
+            f'<p class="wb-quiet">{again} <span class="wb-code">{escape(str(error.get("code") or "internal"))}</span></p></div>'
+        )
+    if job.state == "cancelled":
+        return '<div class="wb-note"><strong>You cancelled this analysis.</strong> Try again goes on with the stage where it stopped.</div>'
+    if job.state == "queued":
+        return '<p class="wb-quiet wb-after">Other analyses are before it. You may close this page: it goes on, and Activity shows it.</p>'
+    if job.state == "running":
+        return '<p class="wb-quiet wb-after">You may close this page: it goes on, also after a restart, and Activity shows it.</p>'
+    return ""
