@@ -1,0 +1,74 @@
+"""Collections, and who may read and write them."""
+
+from __future__ import annotations
+
+from sqlmodel import Session, col, or_, select
+
+from infra.database.tables_knowledge import Collection, CollectionMember
+from infra.errors import Conflict, InvalidInput, NotAllowed, NotFound
+
+NAME_LENGTH = 100
+
+
+def create_collection(session: Session, owner_id: str, name: str, *, shared: bool = False, description: str = "") -> Collection:
+    """A new, empty collection of ``owner_id``.
+
+    Raises:
+        InvalidInput: no name, or too long a one.
+        Conflict: the person has one of this name.
+    """
+    name = " ".join(name.split())
+    if not name or len(name) > NAME_LENGTH:
+        raise InvalidInput(f"A collection needs a name of at most {NAME_LENGTH} characters.")
+    if session.exec(select(Collection).where(Collection.owner_id == owner_id, Collection.name == name)).first():
+        raise Conflict(f"You already have a collection '{name}'.")
+    collection = Collection(owner_id=owner_id, name=name, shared=shared, description=description)
+    session.add(collection)
+    session.flush()
+    return collection
+
+
+def readable_collections(session: Session, user_id: str) -> list[Collection]:
+    """All that a person may read: their own, shared ones, and those they are a member of."""
+    member = select(CollectionMember.collection_id).where(CollectionMember.user_id == user_id)
+    query = select(Collection).where(or_(Collection.owner_id == user_id, col(Collection.shared), col(Collection.id).in_(member)))
+    return list(session.exec(query.order_by(Collection.name, Collection.created_at)))
+
+
+def find_collection(session: Session, user_id: str, name: str, *, write: bool = False) -> Collection:
+    """The collection that ``name`` means for a person: by id, or by name (their own before shared ones).
+
+    Raises:
+        NotFound: none that they may read; whether others exist is not told.
+        NotAllowed: they may read it, but not change it.
+    """
+    candidates = [c for c in readable_collections(session, user_id) if name in (c.id, c.name)]
+    if not candidates:
+        raise NotFound(f"There is no collection '{name}'. Make it by adding documents to it.")
+    collection = min(candidates, key=lambda c: c.owner_id != user_id)
+    if write and not may_write(session, user_id, collection):
+        raise NotAllowed(f"You may read the collection '{collection.name}' but not change it.")
+    return collection
+
+
+def may_write(session: Session, user_id: str, collection: Collection) -> bool:
+    """Whether a person may add to and remove from a collection."""
+    if collection.owner_id == user_id:
+        return True
+    member = session.get(CollectionMember, (collection.id, user_id))
+    return member is not None and member.right == "write"
+
+
+def set_member(session: Session, collection: Collection, user_id: str, right: str | None) -> None:
+    """Give a person the right to read or write, or take it (None)."""
+    if right not in ("read", "write", None):
+        raise InvalidInput("A right is 'read' or 'write'.")
+    member = session.get(CollectionMember, (collection.id, user_id))
+    if right is None:
+        if member:
+            session.delete(member)
+    elif member:
+        member.right = right
+        session.add(member)
+    else:
+        session.add(CollectionMember(collection_id=collection.id, user_id=user_id, right=right))

@@ -1,0 +1,93 @@
+"""Assembles a document's text, pages and blocks while a reader walks through a file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from infra.errors import TooLarge
+from knowledge.reading.document import PAGE_BREAK, Limits
+
+# Form feeds separate pages and NUL breaks databases: neither may stand inside a text. Lone surrogates cannot be encoded.
+_SPACING = re.compile("[\x0b\x0c\x1c-\x1f]")
+_SPACING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FORBIDDEN = re.compile(r"[\ufffe\uffff\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """``text`` without characters that no text should have; line ends are ``\\n``."""
+    return _FORBIDDEN.sub("", _SPACING.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+class Builder:
+    """Collects blocks; ``result()`` is plain JSON that crosses the process border."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.warnings: list[str] = []
+        self.metadata: dict[str, str] = {}
+        self.title: str | None = None
+        self._pages: list[dict[str, Any]] = []
+        self._blocks: list[tuple[str, int, int, int, int]] = []
+        self._parts: list[str] = []
+        self._length = 0
+        self._page_start = 0
+        self._recognised = False
+
+    @property
+    def pages(self) -> int:
+        """Pages finished so far."""
+        return len(self._pages)
+
+    @property
+    def blank(self) -> bool:
+        """Whether no block was written yet."""
+        return not self._blocks
+
+    def warn(self, sentence: str) -> None:
+        if sentence not in self.warnings and len(self.warnings) < 50:
+            self.warnings.append(sentence)
+
+    def add(self, kind: str, text: str, *, level: int = 0, gap: str = "\n\n") -> int:
+        """Append a block after ``gap`` white space; gives the offset in the document where it starts."""
+        text = clean(text).strip("\n ")
+        if not text.strip():
+            return self._length
+        if self._parts:
+            self._append(gap)
+        start = self._length
+        self._append(text)
+        self._blocks.append((kind, start, self._length, len(self._pages) + 1, level if kind == "heading" else 0))
+        return start
+
+    def add_own_text(self, text: str, blocks: list[tuple[str, int, int, int]]) -> None:
+        """The whole file's own text, with ``(kind, start, end, level)`` blocks over it."""
+        self._append(text)
+        self._blocks += [(kind, start, end, 1, level) for kind, start, end, level in blocks if text[start:end].strip()]
+
+    def end_page(self, *, recognised: bool = False) -> None:
+        """Finish the page that was being filled (possibly empty)."""
+        text = "".join(self._parts)
+        self._pages.append({"number": len(self._pages) + 1, "start": self._page_start, "text": text, "recognised": recognised})
+        self._parts = []
+        self._length += len(PAGE_BREAK)
+        self._page_start = self._length
+
+    def result(self, media_type: str, *, paged: bool) -> dict[str, Any]:
+        if self._parts or not self._pages:
+            self.end_page()
+        return {
+            "media_type": media_type,
+            "paged": paged,
+            "pages": self._pages,
+            "blocks": self._blocks,
+            "title": self.title,
+            "metadata": self.metadata,
+            "warnings": self.warnings,
+        }
+
+    def _append(self, text: str) -> None:
+        self._parts.append(text)
+        self._length += len(text)
+        if self._length > self.limits.max_characters:
+            raise TooLarge(f"The document's text is longer than {self.limits.max_characters:,} characters. Split it and add the parts.")

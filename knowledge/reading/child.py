@@ -1,0 +1,115 @@
+"""The process that reads one document. It writes nothing but lines of JSON on its standard output.
+
+Started by :mod:`knowledge.reading.reader` as ``python -I -B -c "..." PATH OPTIONS``. Everything that parses what a stranger
+sent runs here: whatever a file does to a parser, it does it to this process only, within limits that the kernel holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+OCR_EXTRA_MB = 1500  # address space that OpenVINO reserves and mostly never touches; what it touches, the parent measures
+
+
+def main() -> None:
+    channel = _private_output()
+    path, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+    from knowledge.reading.document import Limits
+
+    limits = Limits(**options["limits"])
+    _confine(limits)
+    from infra.errors import TooLarge, WorkbenchError
+
+    def progress(number: int, count: int, doing: str) -> None:
+        if doing == "recognising":
+            _raise_memory(limits)
+        _say(channel, {"progress": [number, count, doing]})
+
+    try:
+        document = _read(path, limits, progress, frozenset(options["skip"]))
+        _say(channel, {"document": document})
+    except WorkbenchError as error:
+        _say(channel, {"error": error.as_dict()})
+    except MemoryError:
+        _say(channel, {"error": TooLarge(f"Reading the document needs more than {limits.max_memory_mb} MB of memory.").as_dict()})
+    except RecursionError:
+        _say(channel, {"error": TooLarge("The document is nested so deeply that it cannot be read.").as_dict()})
+    channel.flush()
+    os._exit(0)  # no finalisers: pdfium's of a broken document may crash after all is said
+
+
+def _read(path: Path, limits: Any, progress: Any, skip: frozenset[int]) -> dict[str, Any]:
+    from knowledge.reading import kinds
+
+    kind = kinds.sniff(path)
+    progress(0, 0, kind)
+    if kind == kinds.PDF:
+        from knowledge.reading.pdf import read_pdf
+
+        return read_pdf(path, limits, progress, skip)
+    if kind == kinds.DOCX:
+        from knowledge.reading.docx import read_docx
+
+        return read_docx(path, limits)
+    if kind == kinds.HTML:
+        from knowledge.reading.html import read_html
+
+        return read_html(path, limits)
+    from knowledge.reading.plain import read_plain
+
+    return read_plain(path, kind, limits)
+
+
+def _private_output() -> TextIO:
+    """The standard output for our lines alone; what libraries print goes to standard error."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+    os.dup2(2, 1)
+    return channel
+
+
+def _say(channel: TextIO, message: dict[str, Any]) -> None:
+    channel.write(json.dumps(message))
+    channel.write("\n")
+    channel.flush()
+
+
+def _confine(limits: Any) -> None:
+    """Memory, processor time and files, held by the kernel (where it can)."""
+    try:
+        import resource
+    except ImportError:
+        return
+    memory = limits.max_memory_mb << 20
+    wanted = [
+        ("RLIMIT_DATA", memory, memory + (OCR_EXTRA_MB << 20)),
+        ("RLIMIT_FSIZE", 0, 0),  # nothing is written to any file
+        ("RLIMIT_CORE", 0, 0),
+        ("RLIMIT_CPU", int(limits.seconds + limits.ocr_pages * limits.ocr_seconds), None),
+    ]
+    for name, soft, hard in wanted:
+        if (number := getattr(resource, name, None)) is not None:
+            ceiling = resource.getrlimit(number)[1]
+            hard = soft if hard is None else hard
+            if ceiling != resource.RLIM_INFINITY:
+                soft, hard = min(soft, ceiling), min(hard, ceiling)
+            resource.setrlimit(number, (soft, hard))
+
+
+def _raise_memory(limits: Any) -> None:
+    try:
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    except (ImportError, ValueError, OSError):
+        return
+
+
+def command_options(limits: Any, skip: frozenset[int]) -> str:
+    """What :func:`main` takes as its second argument."""
+    return json.dumps({"limits": asdict(limits), "skip": sorted(skip)})

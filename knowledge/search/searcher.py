@@ -1,0 +1,191 @@
+"""Search one collection: by meaning and by words, with what the question names, neighbours merged, perhaps reranked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from infra.errors import InvalidInput
+from knowledge.index import Index, Where
+from knowledge.metadata import Catalog, Named
+from knowledge.search.fusion import add_bonus, fuse
+from knowledge.search.passages import Chunks, Embedder, Passage, Reranker, StoredChunk
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """A named way to search. Weights: tests/benchmarks/retrieval.py --sweep, on parts of the development halves.
+
+    Attributes:
+        candidates: taken from each of the two rankings.
+        dense_weight: weight of meaning against words, 0 to 1.
+        infer: whether what the question names (organisation, period, kind) narrows or raises.
+        year_bonus, kind_bonus: added to the fused score of documents of a year or kind that the question names.
+        merge_characters: neighbours become one passage up to this length.
+        rerank: candidates that are reranked; 0 for none.
+        rerank_weight: weight of the reranker's score against the fused one.
+    """
+
+    name: str
+    candidates: int = 100
+    dense_weight: float = 0.6
+    infer: bool = True
+    year_bonus: float = 1.0
+    kind_bonus: float = 0.2
+    merge_characters: int = 2400
+    rerank: int = 0
+    rerank_weight: float = 0.5
+
+
+FAST = SearchConfig("fast")
+ACCURATE = SearchConfig("accurate", rerank=50)
+CONFIGS = {config.name: config for config in (FAST, ACCURATE)}
+
+Filters = Mapping[str, str | int | Sequence[str | int]]
+"""Tag names to the values allowed, for example ``{"year": [2018, 2019], "kind": "10-k"}``."""
+
+
+def config_named(name: str) -> SearchConfig:
+    """Raises InvalidInput for a name that is none."""
+    if name not in CONFIGS:
+        raise InvalidInput(f"There is no search configuration '{name}'. Known: {', '.join(CONFIGS)}.")
+    return CONFIGS[name]
+
+
+class Searcher:
+    """Searches one collection.
+
+    Args:
+        index: of the collection.
+        chunks: where its chunks are kept.
+        embedder: turns the question into a vector; must be the model whose vectors the index holds.
+        reranker: needed by configurations that rerank; without one they search like ``fast``.
+    """
+
+    def __init__(self, index: Index, chunks: Chunks, embedder: Embedder, reranker: Reranker | None = None) -> None:
+        self.index, self.chunks, self.embedder, self.reranker = index, chunks, embedder, reranker
+
+    async def search(self, query: str, k: int = 10, filters: Filters | None = None, config: SearchConfig = FAST) -> list[Passage]:
+        """The ``k`` best passages, best first; fewer where the collection has no more that match.
+
+        Raises:
+            InvalidInput: an empty query, or ``k`` below 1.
+        """
+        (found,) = await self.search_many([query], k, filters, config)
+        return found
+
+    async def search_many(
+        self, queries: Sequence[str], k: int = 10, filters: Filters | None = None, config: SearchConfig = FAST
+    ) -> list[list[Passage]]:
+        """The same for many queries, embedded together."""
+        if k < 1:
+            raise InvalidInput("At least one passage must be asked for (k >= 1).")
+        if any(not query.strip() for query in queries):
+            raise InvalidInput("The question is empty.")
+        vectors = (await self.embedder.embed(list(queries))).vectors if queries else []
+        answers = []
+        for query, vector in zip(queries, vectors, strict=True):
+            candidates = await asyncio.to_thread(self._candidates, query, vector, k, filters or {}, config)
+            if config.rerank and self.reranker is not None and candidates:
+                candidates = await self._reranked(query, candidates, config)
+            answers.append(candidates[:k])
+        return answers
+
+    def _candidates(self, query: str, vector: object, k: int, filters: Filters, config: SearchConfig) -> list[Passage]:
+        catalog = self.chunks.catalog() if config.infer else Catalog({})
+        named = catalog.named_in(query)
+        where = where_of(filters)
+        fused: dict[int, float] = {}
+        if named.organisations and "organisation" not in filters:
+            narrowed = (*where, tuple(sorted(f"organisation:{name}" for name in named.organisations)))
+            fused = self._fused(query, vector, k, narrowed, config)
+        if not fused:  # nobody is named, or nothing of theirs matches
+            fused = self._fused(query, vector, k, where, config)
+        wanted = max(config.rerank, k)
+        found = self.chunks.get(list(fused))
+        fused = add_bonus(fused, {i: bonus(catalog, found[i].document, named, config) for i in fused if i in found})
+        return merge_neighbours(
+            [(found[i], score) for i, score in fused.items() if i in found], self.chunks, config.merge_characters, wanted
+        )
+
+    def _fused(self, query: str, vector: object, k: int, where: Where, config: SearchConfig) -> dict[int, float]:
+        count = max(config.candidates, 2 * k)
+        return fuse(self.index.dense(vector, count, where), self.index.lexical(query, count, where), config.dense_weight)  # type: ignore[arg-type]
+
+    async def _reranked(self, query: str, candidates: list[Passage], config: SearchConfig) -> list[Passage]:
+        assert self.reranker is not None
+        head = candidates[: config.rerank]
+        scores = await self.reranker.rerank(query, [passage.text for passage in head])
+        mixed = [
+            replace(passage, score=(1 - config.rerank_weight) * passage.score + config.rerank_weight * float(score))
+            for passage, score in zip(head, scores, strict=True)
+        ]
+        return sorted(mixed, key=lambda passage: -passage.score) + candidates[config.rerank :]
+
+
+def where_of(filters: Filters) -> Where:
+    """Filters as the index's tags."""
+    groups = []
+    for name, value in filters.items():
+        values = [value] if isinstance(value, str | int) else list(value)
+        groups.append(tuple(f"{name}:{item}".lower() for item in values))
+    return tuple(groups)
+
+
+def bonus(catalog: Catalog, document: str, named: Named, config: SearchConfig) -> float:
+    """What a document gains for being of the year, quarter or kind that the question names."""
+    facts = catalog.facts.get(document)
+    if facts is None or not named.anything:
+        return 0.0
+    gained = 0.0
+    if facts.year in named.years:
+        # Of several years named, a report on the last of them holds the earlier ones too.
+        gained += config.year_bonus if facts.year == max(named.years) else config.year_bonus / 2
+        if named.quarters and facts.quarter in named.quarters:
+            gained += config.kind_bonus / 2
+    if facts.kind in named.kinds:
+        gained += config.kind_bonus
+    return gained
+
+
+def merge_neighbours(ranked: Sequence[tuple[StoredChunk, float]], chunks: Chunks, most: int, wanted: int) -> list[Passage]:
+    """Chunks that follow each other in one section of one page become one passage, with the best one's score.
+
+    Args:
+        ranked: chunks with scores, best first.
+        most: characters of a merged passage.
+        wanted: passages that are needed; further down nothing is merged.
+    """
+    by_place = {(chunk.document, chunk.index): chunk for chunk, _ in ranked[: 4 * wanted]}
+    used: set[int] = set()
+    passages: list[Passage] = []
+    for chunk, score in ranked:
+        if chunk.id in used:
+            continue
+        if len(passages) >= wanted:
+            break
+        group = [chunk]
+        used.add(chunk.id)
+        growing = True
+        while growing:
+            growing = False
+            for neighbour in (by_place.get((chunk.document, group[-1].index + 1)), by_place.get((chunk.document, group[0].index - 1))):
+                if neighbour is None or neighbour.id in used or not _together(group, neighbour, most):
+                    continue
+                group = sorted([*group, neighbour], key=lambda item: item.index)
+                used.add(neighbour.id)
+                growing = True
+        passages.append(_passage(group, score, chunks))
+    return passages
+
+
+def _together(group: list[StoredChunk], other: StoredChunk, most: int) -> bool:
+    start, end = min(group[0].start, other.start), max(group[-1].end, other.end)
+    return other.page == group[0].page and other.headings == group[0].headings and end - start <= most
+
+
+def _passage(group: list[StoredChunk], score: float, chunks: Chunks) -> Passage:
+    first, start, end = group[0], group[0].start, max(chunk.end for chunk in group)
+    text = first.text if len(group) == 1 else chunks.span(first.document, start, end)
+    return Passage(first.document, first.title, first.page, start, end, text, score, first.headings, tuple(chunk.id for chunk in group))
