@@ -14,7 +14,7 @@ from infra.database.tables import new_id, now
 class Collection(SQLModel, table=True):
     """A named set of documents. Its index is a cache: the documents' texts and vectors are in the object store."""
 
-    __tablename__ = "collections"
+    __tablename__ = "collections"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (UniqueConstraint("owner_id", "name", name="uq_collection_name"),)
 
     id: str = Field(default_factory=new_id, primary_key=True)
@@ -30,7 +30,7 @@ class Collection(SQLModel, table=True):
 class CollectionMember(SQLModel, table=True):
     """A person who may use a collection that is not theirs."""
 
-    __tablename__ = "collection_members"
+    __tablename__ = "collection_members"  # pyright: ignore[reportAssignmentType]
 
     collection_id: str = Field(foreign_key="collections.id", primary_key=True)
     user_id: str = Field(foreign_key="users.id", primary_key=True)
@@ -40,7 +40,7 @@ class CollectionMember(SQLModel, table=True):
 class KbDocument(SQLModel, table=True):
     """A document of a collection. A new version takes its place when its chunks are ready, in one transaction."""
 
-    __tablename__ = "kb_documents"
+    __tablename__ = "kb_documents"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (UniqueConstraint("collection_id", "name", name="uq_document_name"),)
 
     id: str = Field(default_factory=new_id, primary_key=True)
@@ -78,7 +78,7 @@ class KbDocument(SQLModel, table=True):
 class KbChunk(SQLModel, table=True):
     """A passage of a document. Its id is its id in the index, so it is never used again."""
 
-    __tablename__ = "kb_chunks"
+    __tablename__ = "kb_chunks"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (Index("ix_chunk_place", "document_id", "position"), {"sqlite_autoincrement": True})
 
     id: int | None = Field(default=None, primary_key=True)

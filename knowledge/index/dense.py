@@ -43,10 +43,10 @@ class Segment:
             allowed = self._allowed(where)
             if not len(allowed):
                 return []
-            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBatch(allowed))
+            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBatch(allowed))  # pyright: ignore[reportCallIssue]
         elif self.dead:
             dead = faiss.IDSelectorBatch(np.fromiter(self.dead, np.int64, len(self.dead)))  # held until the search is done
-            parameters = faiss.SearchParameters(sel=faiss.IDSelectorNot(dead))
+            parameters = faiss.SearchParameters(sel=faiss.IDSelectorNot(dead))  # pyright: ignore[reportCallIssue]
         scores, ids = self.index.search(vector.reshape(1, -1), min(k, len(self.ids)), params=parameters)
         return [Hit(int(i), float(s)) for i, s in zip(ids[0], scores[0], strict=True) if i >= 0]
 

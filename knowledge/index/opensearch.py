@@ -83,7 +83,7 @@ class OpenSearchIndex(Index):
                 self._send(target, entries, ())
                 self.client.indices.refresh(index=target)
             except BaseException:
-                self.client.indices.delete(index=target, ignore_unavailable=True)
+                self.client.indices.delete(index=target, ignore_unavailable=True)  # pyright: ignore[reportCallIssue]
                 raise
             actions: list[dict[str, Any]] = [{"remove_index": {"index": index}} for index in old]
             self.client.indices.update_aliases(body={"actions": [*actions, {"add": {"index": target, "alias": self.name}}]})
@@ -147,7 +147,7 @@ class OpenSearchIndex(Index):
         """Remove the index with all it holds, and its alias."""
         with _plain_errors():
             for index in list(self.client.indices.get_alias(name=self.name)):
-                self.client.indices.delete(index=index, ignore_unavailable=True)
+                self.client.indices.delete(index=index, ignore_unavailable=True)  # pyright: ignore[reportCallIssue]
 
     def _search(self, query: dict[str, Any], k: int) -> list[Hit]:
         body = {"query": query, "size": min(k, 10_000), "_source": False, "track_total_hits": False}

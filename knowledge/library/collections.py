@@ -32,7 +32,7 @@ def readable_collections(session: Session, user_id: str) -> list[Collection]:
     """All that a person may read: their own, shared ones, and those they are a member of."""
     member = select(CollectionMember.collection_id).where(CollectionMember.user_id == user_id)
     query = select(Collection).where(or_(Collection.owner_id == user_id, col(Collection.shared), col(Collection.id).in_(member)))
-    return list(session.exec(query.order_by(Collection.name, Collection.created_at)))
+    return list(session.exec(query.order_by(col(Collection.name), col(Collection.created_at))))
 
 
 def find_collection(session: Session, user_id: str, name: str, *, write: bool = False) -> Collection:

@@ -34,7 +34,7 @@ class Recogniser:
 
         width, height = page.get_size()
         scale = min(DOTS_PER_INCH / 72, MAX_SIDE / max(width, height, 1.0))
-        picture = page.render(scale=scale, grayscale=False, draw_annots=True).to_numpy()
+        picture = page.render(scale=scale, grayscale=False, draw_annots=True).to_numpy()  # pyright: ignore[reportArgumentType]
         if picture.size == 0 or int(picture.min()) == int(picture.max()):
             return []
         best = self._read(picture)

@@ -121,7 +121,7 @@ class _Frame:
     """From the page's own coordinates to those of the page as shown, with y downwards."""
 
     def __init__(self, page: pdfium.PdfPage) -> None:
-        x0, y0, x1, y1 = page.get_cropbox()
+        x0, y0, x1, y1 = page.get_cropbox()  # pyright: ignore[reportGeneralTypeIssues]
         self.left, self.bottom, self.right, self.top = min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
         self.quarters = (page.get_rotation() // 90) % 4
 

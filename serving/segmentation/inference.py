@@ -26,7 +26,7 @@ from serving.segmentation.normalise import lift_background, scale_signal
 from serving.segmentation.quality import Evidence, Intensities, assess, look_at_intensities
 
 MARGIN_MM = 8
-EARLY_DICE = 0.5
+EARLY_DICE = 0.4
 """Weights whose validation Dice is below this are from the first part of a training."""
 FIRST_PASS_MOST = np.array([224, 256, 224])
 """Field of the first pass (mm): a head without its neck. Larger heads are seen from the top down, and
@@ -69,8 +69,9 @@ def head_box(data: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
 class Segmenter:
     """Segments volumes with one backend. Safe to call from several threads (no state between calls)."""
 
-    def __init__(self, backend: Backend, model: ModelRef | None = None, flip: bool = False) -> None:
-        """flip: also look at the mirrored brain and average (twice the inference, a little more Dice)."""
+    def __init__(self, backend: Backend, model: ModelRef | None = None, flip: bool = True) -> None:
+        """flip: also look at the mirrored brain and average: twice the (short) inference, more Dice, and a third of
+        the left/right mistakes (measured)."""
         self.backend = backend
         self.flip = flip
         self.step = backend.info.spacing_mm

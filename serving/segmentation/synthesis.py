@@ -42,11 +42,15 @@ class Sample:
 class Synthesiser:
     """Draws samples from a list of atlases. Not thread-safe; give each worker its own.
 
-    grid_mm: voxel size of the samples; pathology: share of samples with lesions.
+    grid_mm: voxel size of the samples; pathology: share of samples with lesions; not_brains: share
+    of samples that show shapes and textures and no brain.
     """
 
-    def __init__(self, atlases: list[Atlas], seed: int, device: str = "cpu", pathology: float = 0.6, grid_mm: float = 1.0) -> None:
+    def __init__(
+        self, atlases: list[Atlas], seed: int, device: str = "cpu", pathology: float = 0.6, grid_mm: float = 1.0, not_brains: float = 0.0
+    ) -> None:
         self.grid_mm = grid_mm
+        self.not_brains = not_brains
         self.rng = np.random.default_rng(seed)
         self.device = torch.device(device)
         self.atlases = atlases
@@ -74,7 +78,11 @@ class Synthesiser:
         labels = torch.from_numpy(add_pathology(rng, atlas, self.pathology)).to(self.device)
         flip = bool(rng.random() < 0.5)
         contrast, mean, deviation, lesions_shown = draw_contrast(rng)
-        compact, image = self._deform(labels, atlas, size, flip, torch.from_numpy(mean).to(self.device))
+        if rng.random() < self.not_brains:
+            compact = self._shapes(size)
+            image = torch.from_numpy(mean).to(self.device)[compact]
+        else:
+            compact, image = self._deform(labels, atlas, size, flip, torch.from_numpy(mean).to(self.device))
         table = self.classes.clone()
         if lesions_shown:
             table[[COMPACT_OF[25], COMPACT_OF[57]]] = LESION
@@ -122,6 +130,29 @@ class Synthesiser:
         for corner in CORNERS:
             image += mean[self._read(labels, dense, matrix @ np.array(corner) * self.grid_mm / 4)]
         return compact, image / len(CORNERS)
+
+    def _shapes(self, size: tuple[int, int, int]) -> Tensor:
+        """Compact ids of something that is no brain: regions or shells of other tissue, in a block, an
+        ellipsoid or everywhere. All its targets are "other head tissue" and background, so a network
+        that has seen it does not find thalami in fruit."""
+        rng = self.rng
+        ids = torch.tensor([i for i, v in enumerate(COMPACT) if isinstance(v, int) and v >= 500], device=self.device)
+        axes = [torch.linspace(-1, 1, n, device=self.device) for n in size]
+        grid = torch.stack(torch.meshgrid(*axes, indexing="ij")) / torch.from_numpy(
+            rng.uniform(0.4, 1.1, size=(3, 1, 1, 1)).astype(np.float32)
+        ).to(self.device)
+        radius = grid.abs().amax(0) if rng.random() < 0.3 else grid.square().sum(0).sqrt()
+        count = int(rng.integers(2, 9))
+        if rng.random() < 0.4:
+            regions = (radius * count).long().clamp(max=count - 1)
+        else:
+            nodes = [int(rng.integers(2, 12)) for _ in range(3)]
+            draw = torch.randn((1, count, *nodes), generator=self.generator, device=self.device)
+            smooth = "nearest" if rng.random() < 0.3 else "trilinear"
+            regions = F.interpolate(draw, size=list(size), mode=smooth)[0].argmax(0)
+        picked = ids[torch.randperm(len(ids), generator=self.generator, device=self.device)[:count]]
+        inside = radius < 1 if rng.random() < 0.8 else torch.ones_like(radius, dtype=torch.bool)
+        return picked[regions] * inside
 
     def _affine(self, flip: bool) -> np.ndarray:
         """A random matrix from sample mm to map voxels."""

@@ -40,7 +40,8 @@ VALIDATION_SIZE_MM = (160, 192, 160)
 @dataclass
 class Options:
     """How to train. hours: wall-clock budget over all resumed parts; folder: checkpoints and logs;
-    threads: processes on a CPU, one thread each; ema: decay a step; grid_mm: voxel size."""
+    threads: processes on a CPU, one thread each; ema: decay a step; grid_mm: voxel size;
+    not_brains: share of images that show none."""
 
     data: Path
     folder: Path
@@ -55,6 +56,7 @@ class Options:
     seed: int = 0
     filters: tuple[int, ...] = (16, 48, 96, 160)
     grid_mm: float = 2.0
+    not_brains: float = 0.05
     minutes_between_checkpoints: float = 4.0
     minutes_between_exports: float = 10.0
     warm_start: Path | None = None
@@ -90,7 +92,9 @@ class SyntheticStream:
         # The clock is in the seed: a resumed run must not see the same images again.
         seed = int(time.time()) % 100_000 + 1_000_003 * self.options.seed
         rng = np.random.default_rng(seed)
-        synthesiser = Synthesiser(load_maps(self.options, self.options.maps), seed, self.device, grid_mm=self.options.grid_mm)
+        synthesiser = Synthesiser(
+            load_maps(self.options, self.options.maps), seed, self.device, grid_mm=self.options.grid_mm, not_brains=self.options.not_brains
+        )
         while True:
             size = draw_size(rng, self.options.grid_mm)
             parts = [synthesiser.sample(size) for _ in range(self.options.batch)]
@@ -310,6 +314,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=0, help="images a step; default 1 on a CPU, 4 on a GPU")
     parser.add_argument("--grid-mm", type=float, default=2.0, help="voxel size of the network's image and labels")
+    parser.add_argument("--filters", type=lambda text: tuple(int(n) for n in text.split(",")), default=(16, 48, 96, 160))
+    parser.add_argument("--not-brains", type=float, default=0.05, help="share of images that show no brain")
     parser.add_argument("--peak-lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--warm-start", type=Path)

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import infra.database.tables  # noqa: F401  (fills the metadata)
+import infra.database.tables  # fills the metadata
 import infra.database.tables_knowledge  # noqa: F401
 
 connection = context.config.attributes["connection"]

@@ -236,18 +236,6 @@ def test_nothing_is_written_beside_the_file(tmp_path: Path):
     assert [item.name for item in tmp_path.iterdir()] == ["x.pdf"]
 
 
-def test_the_development_cases(data: Path):
-    """The figures that the issue asks for, on files that people really have."""
-    from knowledge.parsing_evaluation import evaluate_parsing
-
-    if not (data / "rag" / "parsing").is_dir():
-        pytest.skip("development data (rag/parsing): not on this machine")
-    report = evaluate_parsing(data / "rag")
-    wrong = [case for case in report["cases"] if not case["right"]]
-    assert not wrong, wrong
-    assert report["summary"]["mean word recall"] >= 0.97 and report["summary"]["share at 0.95 or more"] >= 0.93
-
-
 def test_errors_are_the_houses_own(tmp_path: Path):
     path = tmp_path / "deep.html"
     path.write_text("<div>" * 200_000 + "deep")

@@ -108,6 +108,14 @@ def test_right_is_right_whether_flipped_or_not(atlas):
             assert np.argwhere(right == 1)[:, 0].mean() > np.argwhere(right == 0)[:, 0].mean() + 3
 
 
+def test_what_is_no_brain_has_no_brain_in_its_targets(atlas):
+    synthesiser = Synthesiser([atlas], seed=4, not_brains=1.0, grid_mm=2.0)
+    for _ in range(6):
+        sample = synthesiser.sample((32, 32, 48))
+        assert set(sample.classes.unique().tolist()) <= {INDEX["background"], INDEX["other head tissue"]}
+        assert (sample.right == 2).all() and torch.isfinite(sample.image).all()
+
+
 def test_real_contrasts_keep_their_order(rng):
     def mean_of(name: str, label: int) -> float:
         drawn = [m[COMPACT_OF[label]] for n, m, _, _ in (draw_contrast(rng) for _ in range(150)) if n == name]
