@@ -102,7 +102,7 @@ class Connection:
 
         def pieces(writing: Writing) -> Iterator[str]:
             with contextlib.closing(self._loop.iterate(role.write(messages, options, version=version))) as deltas:
-                for delta in deltas:  # type: ignore[attr-defined]
+                for delta in deltas:
                     writing.model, writing.finish = delta.model, delta.finish
                     if delta.text:
                         yield delta.text

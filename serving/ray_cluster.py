@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import logging
 import os
 import secrets
 import signal
@@ -150,7 +151,7 @@ def join(address: str | None, settings: Settings | None = None) -> None:
         Config.initialize("")  # Ray may have read its environment when it was imported
         AuthenticationTokenLoader.instance().reset_cache()
     try:
-        ray.init(address=address or "auto", namespace=NAMESPACE, log_to_driver=False, logging_level="warning")
+        ray.init(address=address or "auto", namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING)
     except Exception as error:
         raise Unavailable(
             f"No Ray cluster answers at {address or 'the usual address'}. Start the workbench with `workbench up`."
@@ -188,13 +189,16 @@ def run_head(settings: Settings) -> int:
     parameters = RayParams(
         node_ip_address="127.0.0.1",
         gcs_server_port=0,
-        num_cpus=settings.ray.num_cpus,
+        num_cpus=int(settings.ray.num_cpus) if settings.ray.num_cpus else None,
         object_store_memory=settings.ray.object_store_mb << 20,
         temp_dir=str(ray_folder(settings.home)),
         include_dashboard=False,
-        include_log_monitor=False,
+        include_log_monitor=False,  # pyright: ignore[reportArgumentType] - declared as text, used as a truth value
         no_monitor=True,
-        _system_config={"enable_worker_prestart": False, "prestart_worker_first_driver": False},
+        _system_config={  # pyright: ignore[reportArgumentType] - Ray writes it as JSON
+            "enable_worker_prestart": False,
+            "prestart_worker_first_driver": False,
+        },
     )
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -79,4 +79,4 @@ def sentence_encoder(weights: Mapping[str, np.ndarray], *, layers: int, heads: i
     weight = op.unsqueeze(seen, axes(2))
     mean = op.divide(op.reduce_sum(op.multiply(x, weight), axes(1), False), op.reduce_sum(weight, axes(1), False))
     unit = op.normalize_l2(mean, axes(1), 1e-24, "add")
-    return ov.Model([op.result(unit)], [ids, mask], "sentence_encoder")
+    return ov.Model([op.result(unit)], [ids, mask], "sentence_encoder")  # pyright: ignore[reportGeneralTypeIssues] - its stub names another class

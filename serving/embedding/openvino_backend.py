@@ -22,6 +22,7 @@ class OpenVinoEmbedding(EmbeddingBackend):
 
     _model: Any = None
     _tokens: Any = None
+    _request: Any = None
 
     def load(self) -> None:
         import openvino as ov

@@ -22,6 +22,7 @@ class TorchEmbedding(EmbeddingBackend):
     dimensions = 384
 
     _model: Any = None
+    _tokens: Any = None
 
     def load(self) -> None:
         import torch

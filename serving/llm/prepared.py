@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from infra.errors import CorruptFile
 
@@ -67,7 +68,7 @@ def prepare(source: Path, folder: Path) -> None:
     (folder / "card.json").write_text(json.dumps({"context": card.context, "end": card.end}))
 
 
-def make_tokenizer(card):  # type: ignore[no-untyped-def]
+def make_tokenizer(card: Any) -> Any:
     """The Hugging Face tokenizer of a GGUF card (byte-level BPE)."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -76,7 +77,7 @@ def make_tokenizer(card):  # type: ignore[no-untyped-def]
     tokenizer = Tokenizer(
         models.BPE({token: number for number, token in enumerate(card.tokens)}, [tuple(m.split(" ")) for m in card.merges])
     )
-    steps = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    steps: list[Any] = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
     if card.pre == "smollm":
         steps.insert(0, pre_tokenizers.Digits(individual_digits=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)

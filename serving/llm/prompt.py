@@ -23,7 +23,7 @@ class ChatTokens:
             (folder / "template.jinja").read_text()
         )
         self._special = [token.content for token in self._tokenizer.get_added_tokens_decoder().values()]
-        vocabulary = [self._tokenizer.id_to_token(number) for number in range(self._tokenizer.get_vocab_size())]
+        vocabulary = [self._tokenizer.id_to_token(number) or "" for number in range(self._tokenizer.get_vocab_size())]
         self._pieces = _byte_pieces(vocabulary, set(self._special))
 
     def encode(self, messages: Sequence[Message]) -> list[int]:

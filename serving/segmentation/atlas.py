@@ -74,7 +74,7 @@ def load_atlas(path: Path, cache: Path) -> Atlas:
             labels=atlas.labels,
             low=atlas.brain_low,
             high=atlas.brain_high,
-            **{f"zone {k}": v for k, v in atlas.sites.items()},
+            **{f"zone {k}": v for k, v in atlas.sites.items()},  # pyright: ignore[reportArgumentType]
         )
         cached.with_suffix(".tmp.npz").replace(cached)
         return atlas
@@ -104,13 +104,13 @@ def _prepare(path: Path) -> Atlas:
 def _sites(ids: np.ndarray) -> dict[str, np.ndarray]:
     """Where lesions of each zone may start. Distances are taken on every second voxel (2 mm)."""
     half = ids[::2, ::2, ::2]
-    to_ventricle = 2 * ndimage.distance_transform_edt(~np.isin(half, (4, 43)))
-    to_cortex = 2 * ndimage.distance_transform_edt(~np.isin(half, (3, 42)))
+    to_ventricle = 2 * ndimage.distance_transform_edt(~np.isin(half, (4, 43)))  # pyright: ignore[reportOperatorIssue]
+    to_cortex = 2 * ndimage.distance_transform_edt(~np.isin(half, (3, 42)))  # pyright: ignore[reportOperatorIssue]
     white = np.isin(half, (2, 41))
     zones = {
-        "periventricular": white & (to_ventricle <= 6),
-        "deep": white & (to_ventricle > 6) & (to_cortex > 5),
-        "juxtacortical": white & (to_cortex <= 3) & (to_ventricle > 6),
+        "periventricular": white & (to_ventricle <= 6),  # pyright: ignore[reportOperatorIssue]
+        "deep": white & (to_ventricle > 6) & (to_cortex > 5),  # pyright: ignore[reportOperatorIssue]
+        "juxtacortical": white & (to_cortex <= 3) & (to_ventricle > 6),  # pyright: ignore[reportOperatorIssue]
         "infratentorial": np.isin(half, (7, 46, 16)),
         "deep grey": np.isin(half, (10, 11, 12, 13, 49, 50, 51, 52)),
         "cortex": np.isin(half, (3, 42)),

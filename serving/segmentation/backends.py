@@ -97,7 +97,7 @@ class TorchBackend:
         self.device = device
         self.info = read_info(weights)
         self._torch = torch
-        self._network: Any = load_network(weights).to(device).to(memory_format=torch.channels_last_3d)
+        self._network: Any = load_network(weights).to(device).to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
 
     def infer(self, image: np.ndarray) -> Answer:
         """See `Backend.infer`."""

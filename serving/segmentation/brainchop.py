@@ -57,7 +57,7 @@ class MeshNet:
         frame = frame_of(data.shape, affine)  # type: ignore[arg-type]
         start = frame.snap(np.full(3, -SIDE_MM / 2.0), 1.0)
         low = float(data.min())
-        image = to_network(data - low, frame, start, (SIDE_MM,) * 3, 1.0)
+        image = to_network(data - low, frame, start, (SIDE_MM,) * 3, 1.0)  # pyright: ignore[reportArgumentType]
         image = image / max(float(image.max()), 1e-6)
         lia = image[::-1, :, ::-1].transpose(0, 2, 1)
         classes = self.classes(lia).transpose(0, 2, 1)[::-1, :, ::-1]

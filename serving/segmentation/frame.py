@@ -187,5 +187,10 @@ def _general(view: np.ndarray, frame: Frame, start: np.ndarray, size: tuple[int,
         source = ndimage.gaussian_filter(source, np.where(fineness > 1.2, 0.42 * fineness, 0))
     inverse = np.linalg.inv(frame.matrix)
     return ndimage.affine_transform(
-        source, inverse * step, offset=inverse @ (start - frame.offset), output_shape=size, order=1, output=np.float32
+        source,
+        inverse * step,
+        offset=inverse @ (start - frame.offset),  # pyright: ignore[reportArgumentType]
+        output_shape=size,
+        order=1,
+        output=np.float32,
     )

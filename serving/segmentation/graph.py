@@ -137,4 +137,4 @@ def build_model(path: Path, info: WeightsInfo | None = None) -> ov.Model:
     }
     for name, output in outputs.items():
         output.set_names({name})
-    return ov.Model(list(outputs.values()), [image], "brain")
+    return ov.Model(list(outputs.values()), [image], "brain")  # pyright: ignore[reportGeneralTypeIssues]

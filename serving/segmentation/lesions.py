@@ -81,7 +81,7 @@ def white_matter_lesions(rng: np.random.Generator, labels: np.ndarray, atlas: At
         ventricle = np.isin(half, [COMPACT_OF[4], COMPACT_OF[43]])
         band = ndimage.binary_dilation(ventricle, iterations=int(rng.integers(1, 4)))
         patchy = ndimage.zoom(rng.normal(size=(6, 6, 6)), np.array(half.shape) / 6, order=1) > rng.uniform(-0.3, 0.5)
-        grown = np.kron(band & patchy, np.ones((2, 2, 2), dtype=bool))
+        grown = np.kron(band & patchy, np.ones((2, 2, 2), dtype=bool))  # pyright: ignore[reportOperatorIssue]
         view = labels[: grown.shape[0], : grown.shape[1], : grown.shape[2]]
         grown = grown[: view.shape[0], : view.shape[1], : view.shape[2]]
         view[grown & _WHITE[view]] = COMPACT_OF["wm lesion"]

@@ -217,9 +217,9 @@ class Synthesiser:
         """Millimetres along each axis of the acquisition: 1 mm, isotropic, or thick slices."""
         rng = self.rng
         draw = rng.random()
-        if draw < 0.45:
+        if draw < 0.6:
             return [1.0, 1.0, 1.0]
-        if draw < 0.65:
+        if draw < 0.75:
             return [float(rng.uniform(1.1, 2.6))] * 3
         spacing = [float(rng.uniform(0.8, 1.4))] * 3
         spacing[int(rng.choice(3, p=[0.25, 0.2, 0.55]))] = float(rng.uniform(1.5, 6.5))

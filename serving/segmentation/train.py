@@ -185,7 +185,7 @@ class Training:
         self.network = BrainNetwork(NetworkShape(filters=options.filters)).to(options.device)
         if options.warm_start:
             self.network.load_state_dict(load_network(options.warm_start).state_dict())
-        self.network = self.network.to(memory_format=torch.channels_last_3d)
+        self.network = self.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
         self.network.share_memory()
         self.learner = Learner(self.network, options)
         self.average = {k: v.detach().clone() for k, v in self.network.named_parameters()}
@@ -263,7 +263,7 @@ def run(options: Options) -> Training:
     try:
         with mlflow.start_run(run_name=f"train {time.strftime('%Y-%m-%d %H:%M')}"):
             mlflow.log_params({k: str(v) for k, v in vars(options).items()})
-            _loop(training, iter(SyntheticStream(options, options.device)), began, steps, mlflow.log_metrics)
+            _loop(training, iter(SyntheticStream(options, options.device)), began, steps, mlflow.log_metrics)  # pyright: ignore[reportArgumentType]
             training.save()
             training.export()
             mlflow.log_metric("validation_dice", training.validation, step=training.step)
@@ -281,7 +281,7 @@ def _loop(training: Training, batches: Iterator, began: float, others: Any, log:
     first, done = training.step, 0
     mark, marked_step, shown_step = time.time(), training.step, training.step
     while training.elapsed < 3600 * options.hours and not (options.max_steps and training.step >= options.max_steps):
-        recent.append(training.learner.step(*next(batches), training.elapsed / (3600 * options.hours)))
+        recent.append(training.learner.step(*next(batches), training.elapsed / (3600 * options.hours)))  # pyright: ignore[reportCallIssue]
         done += 1
         training.count(first + done + int(others.value))
         now = time.time()

