@@ -135,6 +135,7 @@ def join(address: str | None, settings: Settings | None = None) -> None:
     if settings is not None:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token_path(settings)))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    logging.getLogger("ray.widgets").setLevel(logging.WARNING)  # in a notebook it asks for ipywidgets while it is imported
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's, in a notebook without widgets
         import ray
