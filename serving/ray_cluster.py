@@ -187,12 +187,13 @@ def run_head(settings: Settings) -> int:
         def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
             self._webui_url = ""
 
+    folder = ray_folder(settings.home)
     parameters = RayParams(
         node_ip_address="127.0.0.1",
         gcs_server_port=0,
         num_cpus=int(settings.ray.num_cpus) if settings.ray.num_cpus else None,
         object_store_memory=settings.ray.object_store_mb << 20,
-        temp_dir=str(ray_folder(settings.home)),
+        temp_dir=str(folder),
         include_dashboard=False,
         include_log_monitor=False,  # pyright: ignore[reportArgumentType] - declared as text, used as a truth value
         no_monitor=True,
@@ -217,6 +218,8 @@ def run_head(settings: Settings) -> int:
     finally:
         _address_path(settings).unlink(missing_ok=True)
         node.kill_all_processes(check_alive=False, allow_graceful=True)
+        if folder.is_symlink():
+            folder.unlink()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from infra.datafolder import DataFolder
 from infra.settings import Settings
-from serving.ray_cluster import head_command, head_environment
+from serving.ray_cluster import head_command, head_environment, token_path
 from workbench.supervisor.child import Child
 from workbench.supervisor.processes import MARK
 
@@ -30,7 +30,13 @@ def environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
         "MALLOC_ARENA_MAX": "2",  # glibc keeps an arena a thread otherwise, and Ray's drivers have dozens of idle threads
+        **_ray_token(settings),
     }
+
+
+def _ray_token(settings: Settings) -> dict[str, str]:
+    """What opens this data folder's own Ray: this process may have been given that of another."""
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_path(settings))} if settings.ray.address is None else {}
 
 
 def ray_child(settings: Settings) -> Child:
