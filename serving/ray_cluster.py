@@ -29,6 +29,10 @@ from infra.settings import Settings, load_settings
 NAMESPACE = "workbench"
 START_SECONDS = 120.0
 
+# How long Serve's router waits for a replica to tell its queue's length. A busy laptop needs more than Serve's 0.1 s,
+# after which the router warns and asks again.
+QUEUE_DEADLINE = ("RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S", "1.0")
+
 # A Unix socket's path has at most 107 characters, and Ray adds this to its folder:
 _SOCKET = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store.0"
 
@@ -68,6 +72,7 @@ def head_environment(settings: Settings) -> dict[str, str]:
         RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # Ray's name for "stay on the loopback": a laptop's address changes
         MALLOC_ARENA_MAX="2",  # glibc keeps an arena a thread otherwise; replicas have dozens of idle ones
     )
+    environment.setdefault(*QUEUE_DEADLINE)
     if settings.ray.num_cpus:
         environment["WORKBENCH_RAY__NUM_CPUS"] = str(settings.ray.num_cpus)
     return environment
@@ -135,6 +140,7 @@ def join(address: str | None, settings: Settings | None = None) -> None:
     if settings is not None:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token_path(settings)))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault(*QUEUE_DEADLINE)
     logging.getLogger("ray.widgets").setLevel(logging.WARNING)  # in a notebook it asks for ipywidgets while it is imported
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's, in a notebook without widgets
