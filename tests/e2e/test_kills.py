@@ -94,7 +94,7 @@ def test_killed_runner(workbench: RunningWorkbench) -> None:
 def test_killed_gateway(workbench: RunningWorkbench) -> None:
     job = begin(workbench)
     wait_for_stage(workbench, job, "see")
-    (gateway,) = workbench.find("workbench", "gateway")
+    (gateway,) = workbench.find("workbench.host")
     gateway.kill()
     assert wait_for_end(workbench, job)["state"] == "done"
     assert_nothing_ran_twice(workbench, job, interrupted="")
