@@ -26,7 +26,7 @@ from serving.segmentation.normalise import lift_background, scale_signal
 from serving.segmentation.quality import Evidence, Intensities, assess, look_at_intensities
 
 MARGIN_MM = 8
-EARLY_DICE = 0.4
+EARLY_DICE = 0.5
 """Weights whose validation Dice is below this are from the first part of a training."""
 FIRST_PASS_MOST = np.array([224, 256, 224])
 """Field of the first pass (mm): a head without its neck. Larger heads are seen from the top down, and
@@ -184,10 +184,16 @@ class Segmenter:
         return Segmentation(labels, volume.affine, structures, quality, self.model, dict(clock.seconds))
 
     def _own_doubt(self, quality: Quality) -> Quality:
-        """Weights from early in their training cannot judge a scan: say so instead of refusing it."""
+        """What the weights are known not to do (``limits`` beside them) stands first in every verdict.
+
+        Weights from early in their training cannot judge a scan: say so instead of refusing it.
+        """
         reached = self.backend.info.extra.get("validation_dice_maps_15_16", 1.0)
         if reached >= EARLY_DICE:
-            return quality
+            limits = tuple(self.backend.info.extra.get("limits", ()))
+            if not limits or quality.verdict == "refused":
+                return quality
+            return Quality("limited", quality.score, limits + quality.reasons)
         reason = f"The installed weights are from an early stage of training (validation Dice {reached:.2f}): do not use the labels."
         return Quality("limited", min(quality.score, 0.2), (reason,))
 

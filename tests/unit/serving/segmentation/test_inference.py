@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from serving.contracts import Volume
+from serving.contracts import Quality, Volume
 from serving.segmentation.backends import Answer, OpenVinoBackend
 from serving.segmentation.inference import Segmenter
 from serving.segmentation.labels import CLASS_COUNT, INDEX
@@ -98,3 +98,11 @@ def test_values_that_are_no_numbers_are_background():
     data = head()
     data[3, 3, 3], data[30, 30, 30] = np.nan, np.inf
     assert np.isfinite(lift_background(data)).all()
+
+
+def test_what_the_weights_cannot_do_stands_first_in_the_verdict():
+    backend = ByIntensity()
+    backend.info.extra = {"limits": ["They do not find lesions."]}
+    segmenter = Segmenter(backend)
+    assert segmenter._own_doubt(Quality("good", 0.9)) == Quality("limited", 0.9, ("They do not find lesions.",))
+    assert segmenter._own_doubt(Quality("refused", 0.1, ("No brain.",))).reasons == ("No brain.",)
