@@ -66,6 +66,10 @@ class Mlflow(Section):
     start: bool = Field(default=True, description="Whether `workbench up` starts MLflow's server.")
     port: int = Field(default=0, ge=0, le=65535, description="Its port on the loopback; 0 takes a free one.")
     tracking_uri: str | None = Field(default=None, description="Another MLflow server; by default SQLite in the data folder.")
+    poll_seconds: float = Field(default=5.0, ge=0, description="How often the alias champion is looked at; 0 is never.")
+    promotion: Literal["free", "evaluated"] = Field(
+        default="free", description="What a version needs to be champion: nothing more than to load, or an evaluation that passed."
+    )
 
 
 class Ray(Section):
@@ -91,6 +95,9 @@ DEFAULT_PROCESSORS = {
     "vlm": Processor(max_ongoing_requests=4),
     "entailment": Processor(max_ongoing_requests=64),
     "imaging": Processor(max_ongoing_requests=4),
+    "ingestion": Processor(max_ongoing_requests=4),
+    "compliance": Processor(max_ongoing_requests=4),
+    "librarian": Processor(max_ongoing_requests=128),
     "runner": Processor(max_ongoing_requests=256),
 }
 
@@ -113,12 +120,14 @@ DEFAULT_MODELS = {
     "embedding": Model(backend="openvino"),
     "llm": Model(backend="genai"),
     "vlm": Model(backend="none"),
-    "entailment": Model(backend="none"),
+    "entailment": Model(backend="openvino"),
 }
 
 
 class Jobs(Section):
-    concurrency: int = Field(default=2, ge=1, description="Jobs that run at once; others wait in the queue.")
+    concurrency: int = Field(
+        default=0, ge=0, description="Jobs that run at once; others wait. 0 is what the machine holds: one a processor, each with 1.5 GB."
+    )
     attempts: int = Field(default=3, ge=1, description="How often a stage is tried when its error is retryable.")
     backoff_seconds: float = Field(default=1.0, ge=0, description="Wait before the second try; it doubles with each further one.")
     stage_timeout_seconds: float = Field(default=600.0, gt=0, description="A stage that takes longer has failed (retryable).")
@@ -128,6 +137,20 @@ class Imaging(Section):
     max_voxels: int = Field(default=256_000_000, gt=0, description="Largest scan read, in voxels; a header claiming more is refused.")
     max_unpacked_mb: int = Field(default=4096, gt=0, description="Largest total size of a zip's members, unpacked, in MB.")
     max_files: int = Field(default=5000, gt=0, description="Most files in a zip of a DICOM series.")
+    keep_dicom_uids: bool = Field(
+        default=True, description="Whether a DICOM SEG refers to its series by its true UIDs; else by ones that lead nowhere."
+    )
+
+
+class Knowledge(Section):
+    opensearch_url: str | None = Field(
+        default=None, description="An OpenSearch server that holds the indexes; by default FAISS and Tantivy in the data folder."
+    )
+    opensearch_engine: Literal["lucene", "faiss"] = Field(default="lucene", description="The k-NN engine used there.")
+    half_precision: bool = Field(default=False, description="Keep vectors in half precision: half the memory, scores differ slightly.")
+    open_collections: int = Field(default=8, ge=1, description="Collections kept open; of more, the least recently used is closed.")
+    readers: int = Field(default=2, ge=1, description="Documents of one job that are read at once, each in a process of its own.")
+    ocr: bool = Field(default=True, description="Whether scanned pages are recognised (2 to 5 s a page on two cores).")
 
 
 class Telemetry(Section):
@@ -156,6 +179,7 @@ class Settings(BaseSettings):
     )
     jobs: Jobs = Field(default_factory=Jobs, description="Durable jobs.")
     imaging: Imaging = Field(default_factory=Imaging, description="Limits on scans.")
+    knowledge: Knowledge = Field(default_factory=Knowledge, description="Reading documents, and the indexes they are found in.")
     telemetry: Telemetry = Field(default_factory=Telemetry, description="Logs and metrics.")
 
     @classmethod

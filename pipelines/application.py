@@ -1,4 +1,5 @@
-"""The pipelines' part of the Serve application: the runner at its root, over a stage host a pipeline, over the models."""
+"""The pipelines' part of the Serve application: the runner at its root, over a stage host a pipeline, over the librarian
+and the models."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from ray.serve import Application
 from infra.settings import Settings, load_settings
 from pipelines.catalog import CATALOG, Catalog
 from pipelines.host import StageHost
+from pipelines.librarian.remote import LIBRARIAN
+from pipelines.librarian.replica import LibrarianReplica
 from pipelines.runner import Runner
 from serving.application import deployment_options, portable
 
@@ -24,11 +27,21 @@ def compose(models: Mapping[str, Application], *, settings: Settings | None = No
         catalog: which pipelines there are.
     """
     settings = portable(settings or load_settings())
+    # One replica, whatever the settings say: one process writes the indexes.
+    alone = {**_options(settings, LIBRARIAN), "num_replicas": 1}
+    librarian = serve.deployment(LibrarianReplica).options(**alone).bind(settings, dict(models))
+    staff = {**models, LIBRARIAN: librarian}
     hosts = {
-        name: serve.deployment(StageHost).options(**_options(settings, name)).bind(name, settings, catalog, dict(models))
+        name: serve.deployment(StageHost).options(**_options(settings, name)).bind(name, settings, catalog, staff)
         for name in catalog.names()
     }
-    return serve.deployment(Runner).options(**_options(settings, "runner")).bind(settings, hosts)
+    return serve.deployment(Runner).options(**_options(settings, "runner")).bind(settings, hosts, stage_limits(catalog))
+
+
+def stage_limits(catalog: Catalog) -> dict[str, dict[str, float]]:
+    """Pipeline to stage to seconds, of the stages with a time limit of their own: the runner does not import definitions."""
+    pipelines = [catalog.pipeline(name) for name in catalog.names()]
+    return {pipeline.name: {stage.name: stage.seconds for stage in pipeline.stages if stage.seconds} for pipeline in pipelines}
 
 
 def _options(settings: Settings, name: str) -> dict[str, Any]:

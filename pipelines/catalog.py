@@ -34,7 +34,13 @@ class Catalog:
         return getattr(importlib.import_module(module), attribute)
 
 
-CATALOG = Catalog({"imaging": "pipelines.imaging.pipeline:PIPELINE"})
+CATALOG = Catalog(
+    {
+        "imaging": "pipelines.imaging.pipeline:PIPELINE",
+        "ingestion": "pipelines.ingestion.pipeline:PIPELINE",
+        "compliance": "pipelines.compliance.pipeline:PIPELINE",
+    }
+)
 
 
 def names() -> list[str]:

@@ -17,11 +17,14 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.objectstore import ObjectStore
 from infra.settings import Settings
 from serving.roles import Roles
+
+if TYPE_CHECKING:
+    from pipelines.librarian import Desk
 
 State = dict[str, Any]
 Progress = Callable[[float, str], None]
@@ -46,6 +49,7 @@ class StageContext:
         settings: the program's.
         workdir: an empty folder for this stage, removed after it.
         progress: ``progress(fraction, message)`` tells people how far the stage is (0 to 1); cheap, from any thread.
+        librarian: collections of documents; None where the program runs without them.
     """
 
     job_id: str
@@ -58,6 +62,7 @@ class StageContext:
     settings: Settings
     workdir: Path
     progress: Progress = no_progress
+    librarian: Desk | None = None
 
     def version(self, role: str) -> str | None:
         """The version of ``role`` that the job asked for; None is the champion."""
@@ -77,6 +82,7 @@ class Stage:
         run: the work.
         weight: its usual share of the whole time, for the progress bar.
         errors: codes of the errors it may end with, for ``workbench pipelines show``.
+        seconds: how long it may take, where that is not ``jobs.stage_timeout_seconds``: its work grows with what it is given.
     """
 
     name: str
@@ -84,6 +90,7 @@ class Stage:
     run: StageFunction
     weight: float = 1.0
     errors: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

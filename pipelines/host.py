@@ -25,6 +25,7 @@ from pipelines.catalog import Catalog
 from pipelines.definition import StageContext
 from pipelines.execution import find_stage, run_stage, sweep_work_folders
 from pipelines.ledger import Ledger
+from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
 from pipelines.progress import reporting
 from pipelines.retry import as_workbench_error
 from serving.remote import roles_from_handles
@@ -41,7 +42,7 @@ class StageHost:
         name: the pipeline's, as the catalog knows it.
         settings: the program's.
         catalog: where the definition stands.
-        models: the handle of each role that is deployed.
+        models: the handle of each role that is deployed, and of the librarian.
     """
 
     def __init__(self, name: str, settings: Settings, catalog: Catalog, models: Mapping[str, DeploymentHandle]) -> None:
@@ -49,6 +50,7 @@ class StageHost:
         self._pipeline = catalog.pipeline(name)
         self._settings = settings
         self._roles = roles_from_handles(models)
+        self._librarian = RemoteLibrarian(models[LIBRARIAN]) if LIBRARIAN in models else None
         self._store = make_object_store(settings)
         self._database = Database(settings.database_url)
         self._ledger = Ledger(self._database)
@@ -130,6 +132,7 @@ class StageHost:
                 settings=self._settings,
                 workdir=self._work,
                 progress=progress,
+                librarian=self._librarian,
             )
             added = await run_stage(self._pipeline, call.stage, context, call.state)
         seconds = round(time.monotonic() - began, 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.database.tables import new_id
 from infra.errors import WorkbenchError
@@ -13,6 +13,9 @@ from pipelines.definition import Pipeline, Progress, StageContext, State, no_pro
 from pipelines.execution import run_stage
 from pipelines.retry import RetryPolicy, with_retries
 from serving.roles import Roles
+
+if TYPE_CHECKING:
+    from pipelines.librarian import Desk
 
 
 async def run_inline(
@@ -27,11 +30,13 @@ async def run_inline(
     owner_id: str = "local",
     job_id: str | None = None,
     progress: Progress | None = None,
+    librarian: Desk | None = None,
 ) -> State:
     """The final state: everything that the stages returned, merged.
 
     Args:
         progress: called with the share of the whole (0 to 1) and what is being done.
+        librarian: collections of documents, for pipelines that use them.
 
     Raises:
         WorkbenchError: a stage failed; ``details["stage"]`` says which.
@@ -54,6 +59,7 @@ async def run_inline(
             settings=settings,
             workdir=settings.home.resolve() / "work",
             progress=_within(tell, begin, end),
+            librarian=librarian,
         )
         job_id = context.job_id
 
@@ -64,7 +70,7 @@ async def run_inline(
             tell(begin, f"{error.message} Trying again in {wait:g} s.")
 
         try:
-            state |= await with_retries(name, attempt, RetryPolicy.of(settings.jobs), told)
+            state |= await with_retries(name, attempt, RetryPolicy.of(settings.jobs).within(stage.seconds), told)
         except WorkbenchError as error:
             error.details.setdefault("stage", name)
             raise

@@ -71,7 +71,7 @@ class Jobs:
         try:
             await self._database.run(lambda session: _insert(session, job))
         except IntegrityError:
-            existing = await self._by_key(owner_id, idempotency_key)
+            existing = await self.by_key(owner_id, idempotency_key)
             if existing is None:
                 raise
             if existing.pipeline != pipeline or existing.input != dict(input):
@@ -219,7 +219,9 @@ class Jobs:
             # Accepted all the same: the runner makes its database at its start, and then looks for such rows.
             log.warning("job waits for the runner, whose database does not answer yet", job=job.id)
 
-    async def _by_key(self, owner_id: str, key: str | None) -> AnalysisJob | None:
+    async def by_key(self, owner_id: str, key: str | None) -> AnalysisJob | None:
+        """The job that this person's idempotency key names, or None."""
+
         def work(session: Session) -> AnalysisJob | None:
             query = select(AnalysisJob).where(AnalysisJob.owner_id == owner_id, AnalysisJob.idempotency_key == key)
             return session.exec(query).first()

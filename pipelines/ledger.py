@@ -17,6 +17,7 @@ from infra.errors import Cancelled, NotFound, WorkbenchError
 
 LIVE = ("queued", "running")
 ENDED = ("done", "failed", "cancelled")
+QUIET = "quiet"  # in a job's options: it is one of many (a cohort), and tells nobody of itself
 
 
 class Ledger:
@@ -151,6 +152,8 @@ def _locked(session: Session, job_id: str) -> AnalysisJob:
 
 
 def _notify(session: Session, job: AnalysisJob, text: str) -> None:
+    if job.options.get(QUIET):
+        return
     # The job's id names it: written twice is written once.
     if session.get(Notification, job.id) is None:
         session.add(Notification(id=job.id, user_id=job.owner_id, job_id=job.id, text=text))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from infra.errors import Timeout, Unavailable, WorkbenchError, find_workbench_error, from_dict
@@ -45,6 +45,10 @@ class RetryPolicy:
     @classmethod
     def of(cls, jobs: Jobs) -> RetryPolicy:
         return cls(jobs.attempts, jobs.backoff_seconds, jobs.stage_timeout_seconds)
+
+    def within(self, seconds: float | None) -> RetryPolicy:
+        """The same with another time limit of a try; None leaves it."""
+        return self if seconds is None else replace(self, timeout_seconds=seconds)
 
     def wait(self, attempt: int) -> float:
         """Seconds to wait after the ``attempt``-th try (from 1) failed."""

@@ -23,6 +23,7 @@ from infra.errors import Cancelled, ConfigurationError, WorkbenchError
 from infra.settings import Settings
 from infra.telemetry import correlated, correlation_id, log_to_folder, logger
 from pipelines.calls import StageAnswer, StageCall
+from pipelines.capacity import jobs_at_once
 from pipelines.durable import APPLICATION, CLOSE, CONTRACT, QUEUE, WORKFLOW, JsonSerializer, Workflows, jobs_url
 from pipelines.ledger import Ledger
 from pipelines.reconcile import reconcile
@@ -42,12 +43,16 @@ class Runner:
     Args:
         settings: the program's.
         hosts: the stage host of each pipeline.
+        limits: pipeline to stage to seconds, where a stage has a time limit of its own.
     """
 
-    async def __init__(self, settings: Settings, hosts: Mapping[str, DeploymentHandle]) -> None:
+    async def __init__(
+        self, settings: Settings, hosts: Mapping[str, DeploymentHandle], limits: Mapping[str, Mapping[str, float]] | None = None
+    ) -> None:
         began = time.monotonic()
         log_to_folder(DataFolder(settings.home).logs, level=settings.telemetry.level, component="pipelines-runner")
         self._hosts = dict(hosts)
+        self._limits = dict(limits or {})
         self._policy = RetryPolicy.of(settings.jobs)
         self._database = Database(settings.database_url)
         self._ledger = Ledger(self._database)
@@ -69,7 +74,7 @@ class Runner:
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=RECOVERIES)(self._workflow())
         # In a thread, so that workflows get an event loop of their own, which Serve's health checks do not wait for.
         await asyncio.to_thread(DBOS.launch)
-        await DBOS.register_queue_async(QUEUE, global_concurrency=settings.jobs.concurrency, polling_interval_sec=QUEUE_POLL_SECONDS)
+        await DBOS.register_queue_async(QUEUE, global_concurrency=jobs_at_once(settings), polling_interval_sec=QUEUE_POLL_SECONDS)
         self._tending = asyncio.create_task(self._tend())
         log.info("runner ready", executor=self._executor, pid=os.getpid(), seconds=round(time.monotonic() - began, 3))
 
@@ -125,6 +130,7 @@ class Runner:
         host = self._hosts.get(pipeline)
         if host is None:
             raise ConfigurationError(f"This version of the program has no pipeline '{pipeline}'.")
+        policy = self._policy.within(self._limits.get(pipeline, {}).get(stage))
 
         async def attempt(number: int) -> dict[str, Any]:
             job = await self._ledger.begin_stage(job_id, stage)
@@ -152,10 +158,10 @@ class Runner:
             return answer.added or {}
 
         async def retrying(error: WorkbenchError, number: int, wait: float) -> None:
-            message = f"{error.message} Trying again in {wait:g} s ({number + 1} of {self._policy.attempts})."
+            message = f"{error.message} Trying again in {wait:g} s ({number + 1} of {policy.attempts})."
             await self._ledger.event(job_id, "retrying", stage=stage, message=message)
 
-        added = await with_retries(stage, attempt, self._policy, retrying)
+        added = await with_retries(stage, attempt, policy, retrying)
         ran.append(round(time.monotonic() - began, 3))
         return added
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from infra.datafolder import DataFolder
 from infra.errors import InvalidInput, Unavailable
-from serving.contracts import Embeddings, Message, ModelRef, Segmentation, Volume, WriteOptions
+from serving.contracts import Embeddings, Entailment, Message, ModelRef, Segmentation, Volume, WriteOptions
 from serving.loop import LoopThread
 from serving.roles import Roles
 
@@ -85,6 +85,10 @@ class Connection:
         """Unit vectors, ``(texts, dimensions)``; a single text gives one row."""
         texts = [texts] if isinstance(texts, str) else list(texts)
         return self._loop.run(self.roles.require("embedding").embed(texts, version=version))
+
+    def entail(self, pairs: Sequence[tuple[str, str]], *, version: str | None = None) -> Entailment:
+        """Whether each pair's passage entails its claim: probabilities ``(pairs, 3)`` of ``ENTAILMENT_LABELS``."""
+        return self._loop.run(self.roles.require("entailment").entail(list(pairs), version=version))
 
     def write(
         self,

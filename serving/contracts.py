@@ -13,8 +13,11 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from infra.errors import InvalidInput
+
 ROLES = ("segmentation", "vlm", "llm", "embedding", "entailment")
 Role = Literal["segmentation", "vlm", "llm", "embedding", "entailment"]
+ENTAILMENT_LABELS = ("entailed", "contradicted", "not_mentioned")
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Entailment:
-    """float32 ``(pairs, 3)``: probabilities of entailed, contradicted, not mentioned."""
+    """float32 ``(pairs, 3)``: probabilities of entailed, contradicted, not mentioned (``ENTAILMENT_LABELS``)."""
 
     probabilities: np.ndarray
     model: ModelRef
@@ -226,6 +229,18 @@ class VisionLanguageRole(Protocol):
 @runtime_checkable
 class EntailmentRole(Protocol):
     async def entail(self, pairs: Sequence[tuple[str, str]], *, version: str | None = None) -> Entailment: ...
+
+
+def checked_pairs(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Pairs of (claim, passage) as a list.
+
+    Raises:
+        InvalidInput: something else is among them.
+    """
+    found = [] if isinstance(pairs, str) else [tuple(pair) for pair in pairs if not isinstance(pair, str)]
+    if isinstance(pairs, str) or len(found) != len(pairs) or not all(len(p) == 2 and all(isinstance(t, str) for t in p) for p in found):
+        raise InvalidInput("Send a list of pairs, each a claim and a passage.")
+    return found  # type: ignore[return-value]
 
 
 def missing_sentence(role: str) -> str:

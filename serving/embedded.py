@@ -55,6 +55,13 @@ EMBEDDED: dict[str, Embedded] = {
         "Apache-2.0",
         "Train them: python -m serving.segmentation.train",
     ),
+    "entailment": Embedded(
+        "Workbench entailment (cross-encoder, fine-tuned from all-MiniLM-L6-v2)",
+        "package:serving/entailment/weights/entailment.safetensors",
+        None,
+        "Apache-2.0",
+        "Train them: python -m serving.entailment.train",
+    ),
 }
 
 

@@ -15,7 +15,20 @@ import numpy as np
 
 from infra.errors import InvalidInput, Unavailable, WorkbenchError, from_dict
 from infra.telemetry import correlation_id
-from serving.contracts import Delta, Embeddings, Message, ModelRef, Quality, Segmentation, Structure, Volume, WriteOptions
+from serving.contracts import (
+    ENTAILMENT_LABELS,
+    Delta,
+    Embeddings,
+    Entailment,
+    Message,
+    ModelRef,
+    Quality,
+    Segmentation,
+    Structure,
+    Volume,
+    WriteOptions,
+    checked_pairs,
+)
 from serving.roles import Roles
 
 TIMEOUT = httpx.Timeout(600.0, connect=5.0)
@@ -60,6 +73,23 @@ class HttpEmbedding:
             model = ModelRef(**answer["model"])
         assert model is not None
         return Embeddings(np.concatenate(parts), model)
+
+
+class HttpEntailment:
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def entail(self, pairs: Sequence[tuple[str, str]], *, version: str | None = None) -> Entailment:
+        pairs = checked_pairs(pairs)
+        rows: list[list[float]] = []
+        model: ModelRef | None = None
+        for start in range(0, max(1, len(pairs)), 1024):  # the gateway takes this many at once
+            part = [{"claim": claim, "passage": passage} for claim, passage in pairs[start : start + 1024]]
+            answer = (await self._gateway.post("/models/entailment/entail", json={"pairs": part, "version": version})).json()
+            rows += [[found[label] for label in ENTAILMENT_LABELS] for found in answer["answers"]]
+            model = ModelRef(**answer["model"])
+        assert model is not None
+        return Entailment(np.array(rows, np.float32).reshape(-1, len(ENTAILMENT_LABELS)), model)
 
 
 class HttpLanguage:
@@ -122,7 +152,12 @@ class HttpSegmentation:
 def http_roles(url: str, token: str | None) -> Roles:
     """Roles behind the gateway at ``url``. What no model fulfils there answers with ModelMissing."""
     gateway = Gateway(url, token)
-    return Roles(segmentation=HttpSegmentation(gateway), embedding=HttpEmbedding(gateway), llm=HttpLanguage(gateway))
+    return Roles(
+        segmentation=HttpSegmentation(gateway),
+        embedding=HttpEmbedding(gateway),
+        llm=HttpLanguage(gateway),
+        entailment=HttpEntailment(gateway),
+    )
 
 
 def error_in(response: httpx.Response) -> WorkbenchError:

@@ -20,11 +20,11 @@ from serving.backends.contract import Backend
 from serving.backends.shelf import Shelf
 from serving.backends.table import make_backend
 from serving.champions import read_catalogue, read_champions
-from serving.contracts import Delta, Embeddings, Message, Segmentation, Volume, WriteOptions
+from serving.contracts import ENTAILMENT_LABELS, Delta, Embeddings, Entailment, Message, Segmentation, Volume, WriteOptions, checked_pairs
 from serving.roles import Roles
 
 CHUNK = 64
-"""Texts embedded at once: a long list is cut, so that a person's one question gets its turn in between."""
+"""Texts embedded, or pairs read, at once: a long list is cut, so that a person's one question gets its turn in between."""
 
 
 def make_shelf(settings: Settings, role: str) -> Shelf:
@@ -58,6 +58,30 @@ class LocalEmbedding:
             return Embeddings(vectors, backend.ref)
 
 
+class LocalEntailment:
+    """Reads pairs in this process. Concurrent calls are computed together."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self._executor = ThreadPoolExecutor(1, "entailment")
+        self._batchers: weakref.WeakKeyDictionary[Backend, Batcher[tuple[str, str], np.ndarray]] = weakref.WeakKeyDictionary()
+
+    async def entail(self, pairs: Sequence[tuple[str, str]], *, version: str | None = None) -> Entailment:
+        """Raises InvalidInput where ``pairs`` is not a list of (claim, passage)."""
+        pairs = checked_pairs(pairs)
+        async with self.shelf.use(version) as backend:
+            batcher = self._batchers.get(backend)
+            if batcher is None:
+                batcher = self._batchers[backend] = Batcher(backend.entail, self._executor, limit=CHUNK)
+            # Pairs of similar length in one chunk: whatever their order, little is computed on padding.
+            order = sorted(range(len(pairs)), key=lambda row: len(pairs[row][0]) + len(pairs[row][1]))
+            probabilities = np.empty((len(pairs), len(ENTAILMENT_LABELS)), np.float32)
+            for start in range(0, len(order), CHUNK):
+                rows = order[start : start + CHUNK]
+                probabilities[rows] = np.asarray(await batcher([pairs[row] for row in rows]))
+            return Entailment(probabilities, backend.ref)
+
+
 class LocalLanguage:
     """Writes in this process."""
 
@@ -84,7 +108,12 @@ class LocalSegmentation:
             return await asyncio.get_running_loop().run_in_executor(self._executor, backend.segment, volume)
 
 
-LOCAL: dict[str, Any] = {"segmentation": LocalSegmentation, "embedding": LocalEmbedding, "llm": LocalLanguage}
+LOCAL: dict[str, Any] = {
+    "segmentation": LocalSegmentation,
+    "embedding": LocalEmbedding,
+    "llm": LocalLanguage,
+    "entailment": LocalEntailment,
+}
 
 
 def local_role(settings: Settings, role: str) -> Any:

@@ -20,13 +20,17 @@ from typing import Any
 from infra.datafolder import DataFolder
 from infra.errors import Unavailable
 from infra.settings import Settings, load_settings
-from serving.champions import read_catalogue
+from serving.champions import read_catalogue, read_champions
 from serving.contracts import ROLES, ModelRef
-from serving.embedded import EMBEDDED, embedded_roles, embedded_version
+from serving.embedded import EMBEDDED, Embedded, embedded_roles, embedded_version
+from serving.refusals import Refusal, read_refusals, write_refusals
 from serving.versions import Catalogue, ModelVersion, registered_name, write_catalogue
 
 CHAMPION = "champion"
 EXPERIMENT = "workbench-models"
+EVALUATION = "evaluation"
+"""Tag of a version: ``passed`` or ``missed``, of the last evaluation."""
+_NONE = Embedded("", "", None, "", "")
 
 
 def register_embedded(settings: Settings) -> list[ModelRef]:
@@ -39,38 +43,73 @@ def register_embedded(settings: Settings) -> list[ModelRef]:
     Raises:
         Unavailable: MLflow does not answer.
     """
-    with _one_at_a_time(settings):
-        client = _client(settings)
+    with one_at_a_time(settings):
+        client = open_client(settings)
         # Not embedded_version's number: the snapshot's, which knows what this machine's package replaced.
         wanted = read_catalogue(settings)
         refs = []
         for role in embedded_roles(settings):
             ours = embedded_version(settings, role)
-            _ensure_model(client, role)
-            number = _find(client, ours) or _create(client, settings, ours)
-            current = _champion_number(client, role)
+            ensure_model(client, role)
+            number = find_same(client, ours) or create_version(client, settings, ours)
+            current = champion_number(client, role)
             if current is None or current not in (*wanted.versions.get(role, {}), number):
                 client.set_registered_model_alias(registered_name(role), CHAMPION, number)
             refs.append(ModelRef(**{**ours.ref.as_dict(), "version": number}))
-        write_catalogue(settings, _read(client))
+        write_catalogue(settings, qualified(settings, client, _read(client)))
     return refs
 
 
 def refresh(settings: Settings) -> Catalogue:
     """Read MLflow's versions and aliases, and write the snapshot that serving reads."""
-    with _one_at_a_time(settings):
-        catalogue = _read(_client(settings))
-        write_catalogue(settings, catalogue)
+    with one_at_a_time(settings):
+        client = open_client(settings)
+        write_catalogue(settings, qualified(settings, client, _read(client)))
     return read_catalogue(settings)
 
 
 def champions(settings: Settings) -> dict[str, ModelRef]:
     """What MLflow's alias ``champion`` names now, by role."""
-    catalogue = _read(_client(settings))
+    catalogue = _read(open_client(settings))
     return {role: found.ref for role in catalogue.champions if (found := catalogue.champion(role))}
 
 
-def _client(settings: Settings) -> Any:
+def qualified(settings: Settings, client: Any, catalogue: Catalogue) -> Catalogue:
+    """The catalogue as it may serve: where an alias names a version that does not qualify, the former champion stays.
+
+    What a version needs is the setting ``mlflow.promotion``; one that a replica could not load (a refusal that is noted)
+    does not qualify either, until the alias names another.
+    """
+    noted = read_refusals(settings)
+    former = read_champions(settings)
+    champions = dict(catalogue.champions)
+    refusals: dict[str, Refusal] = {}
+    for role, number in catalogue.champions.items():
+        found = noted.get(role)
+        known = found is not None and found.broken and found.version == number
+        reason = found.reason if found and known else lacks(settings, client, role, number)
+        old = former[role].version if role in former else None
+        if reason is None or old is None or old not in catalogue.versions.get(role, {}) or old == number:
+            continue
+        champions[role] = old
+        refusals[role] = Refusal(number, reason, broken=known)
+    write_refusals(settings, refusals)
+    return Catalogue(catalogue.versions, champions)
+
+
+def lacks(settings: Settings, client: Any, role: str, number: str) -> str | None:
+    """What the version lacks to be promoted, as a sentence; None where it lacks nothing."""
+    if settings.mlflow.promotion == "free":
+        return None
+    tags = dict(client.get_model_version(registered_name(role), number).tags)
+    if tags.get(EVALUATION) == "passed" or tags.get("source") == EMBEDDED.get(role, _NONE).source:
+        return None
+    if tags.get(EVALUATION) == "missed":
+        return "Its evaluation missed a measure that it must meet."
+    return f"It has no evaluation. Run `workbench models evaluate {role}/{number} --data DIR`."
+
+
+def open_client(settings: Settings) -> Any:
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     DataFolder(settings.home).make()
@@ -93,7 +132,7 @@ def _client(settings: Settings) -> Any:
     return client
 
 
-def _ensure_model(client: Any, role: str) -> None:
+def ensure_model(client: Any, role: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -103,19 +142,19 @@ def _ensure_model(client: Any, role: str) -> None:
             raise
 
 
-def _versions(client: Any, role: str) -> list[Any]:
+def versions_of(client: Any, role: str) -> list[Any]:
     return sorted(client.search_model_versions(f"name = '{registered_name(role)}'"), key=lambda found: int(found.version))
 
 
-def _find(client: Any, model: ModelVersion) -> str | None:
+def find_same(client: Any, model: ModelVersion) -> str | None:
     """The number under which these weights stand already."""
-    for found in _versions(client, model.ref.role):
+    for found in versions_of(client, model.ref.role):
         if found.tags.get("digest") == model.ref.digest and found.tags.get("source") == model.source:
             return str(found.version)
     return None
 
 
-def _create(client: Any, settings: Settings, model: ModelVersion) -> str:
+def create_version(client: Any, settings: Settings, model: ModelVersion) -> str:
     """A new version whose artifact is a manifest: the weights stay in their package, named by their digest."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     run = client.create_run(experiment.experiment_id, run_name=f"register {model.ref.role}")
@@ -134,7 +173,7 @@ def _create(client: Any, settings: Settings, model: ModelVersion) -> str:
     return str(created.version)
 
 
-def _champion_number(client: Any, role: str) -> str | None:
+def champion_number(client: Any, role: str) -> str | None:
     aliases = client.get_registered_model(registered_name(role)).aliases
     return str(aliases[CHAMPION]) if CHAMPION in aliases else None
 
@@ -147,7 +186,7 @@ def _read(client: Any) -> Catalogue:
         model = names.get(registered_name(role))
         if model is None:
             continue
-        versions[role] = {str(v.version): found for v in _versions(client, role) if (found := _version(role, v))}
+        versions[role] = {str(v.version): found for v in versions_of(client, role) if (found := _version(role, v))}
         if str(model.aliases.get(CHAMPION, "")) in versions[role]:
             chosen[role] = str(model.aliases[CHAMPION])
     return Catalogue(versions, chosen)
@@ -163,7 +202,7 @@ def _version(role: str, found: Any) -> ModelVersion | None:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(settings: Settings) -> Iterator[None]:
+def one_at_a_time(settings: Settings) -> Iterator[None]:
     """Two processes that start at once must not both create the database's tables, or a version 1 each."""
     with open(DataFolder(settings.home).make().home / "registry.lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -173,7 +212,11 @@ def _one_at_a_time(settings: Settings) -> Iterator[None]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Register the embedded models in MLflow and refresh what serving reads.")
     parser.add_argument("--home", type=Path, help="Data folder.")
+    parser.add_argument("--refresh", action="store_true", help="Only read versions and aliases anew.")
     chosen = parser.parse_args()
+    if chosen.refresh:
+        refresh(load_settings(home=chosen.home))
+        sys.exit(0)
     for ref in register_embedded(load_settings(home=chosen.home)):
         print(f"{ref.name} {ref.version} ({ref.backend}, {EMBEDDED[ref.role].title}, sha256 {ref.digest[:12]})")
     sys.exit(0)

@@ -16,7 +16,7 @@ from infra.datafolder import DataFolder
 from infra.errors import Unavailable, WorkbenchError
 from infra.settings import Settings
 from infra.telemetry import configure_logging, correlated, logger
-from serving.contracts import Delta, Embeddings, Message, Segmentation, Volume, WriteOptions
+from serving.contracts import Delta, Embeddings, Entailment, Message, Segmentation, Volume, WriteOptions
 from serving.local import local_role
 
 log = logger("serving.replica")
@@ -80,6 +80,16 @@ class EmbeddingReplica(Replica):
             return answer
 
 
+class EntailmentReplica(Replica):
+    role_name = "entailment"
+
+    async def entail(self, pairs: Sequence[tuple[str, str]], version: str | None = None, correlation_id: str | None = None) -> Entailment:
+        with self.request(correlation_id, pairs=len(pairs)) as said:
+            answer = await self.role.entail(pairs, version=version)
+            said["version"] = answer.model.version
+            return answer
+
+
 class LanguageReplica(Replica):
     role_name = "llm"
 
@@ -103,7 +113,12 @@ class SegmentationReplica(Replica):
             return answer
 
 
-REPLICAS: dict[str, type[Replica]] = {"segmentation": SegmentationReplica, "embedding": EmbeddingReplica, "llm": LanguageReplica}
+REPLICAS: dict[str, type[Replica]] = {
+    "segmentation": SegmentationReplica,
+    "embedding": EmbeddingReplica,
+    "llm": LanguageReplica,
+    "entailment": EntailmentReplica,
+}
 
 
 def _log_to_file(settings: Settings, role: str) -> None:

@@ -101,10 +101,13 @@ class RunningWorkbench:
         return table
 
     def kill(self) -> None:
-        """SIGKILL to every process of it at once."""
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        """SIGKILL to every process of it at once; returns when none is left (a killed one takes a moment to give back its memory)."""
+        end = time.monotonic() + 30
+        while (left := self.processes()) and time.monotonic() < end:
+            for process in left:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            time.sleep(0.1)
         self.process.wait(30)
 
     def stop(self) -> None:

@@ -25,11 +25,16 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> str:
     """A fresh, empty database on it, as SQLAlchemy names it."""
+    return fresh_database(postgres_server)
+
+
+def fresh_database(server: str) -> str:
+    """A fresh, empty database on the Postgres at ``server``, as SQLAlchemy names it."""
     import psycopg
 
     name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
+    with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    head, _, query = postgres_server.partition("?")
+    head, _, query = server.partition("?")
     base = head.rpartition("/")[0].replace("postgresql://", "postgresql+psycopg://")
     return f"{base}/{name}" + (f"?{query}" if query else "")

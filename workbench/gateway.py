@@ -14,19 +14,26 @@ from fastapi import FastAPI
 
 from infra.telemetry import logger
 from workbench.api.auth import auth_routes
+from workbench.api.cohorts import cohort_routes
+from workbench.api.compliance import compliance_routes
+from workbench.api.compliance_files import compliance_file_routes
 from workbench.api.correlation import Correlation
 from workbench.api.docs import install_docs
 from workbench.api.health import health_routes
 from workbench.api.identity import Guard
 from workbench.api.imaging import imaging_routes
 from workbench.api.jobs import job_routes
+from workbench.api.knowledge import knowledge_routes
 from workbench.api.metrics import GatewayMetrics, Measured
 from workbench.api.mlflow_proxy import MlflowProxy
 from workbench.api.models import model_routes
+from workbench.api.notifications import notification_routes
 from workbench.api.objects import object_routes
 from workbench.api.problems import install_problems
+from workbench.api.questions import question_routes
 from workbench.api.uploads import upload_routes
 from workbench.services.context import Services
+from workbench.services.promotions import Promotions
 from workbench.services.uploads import remove_leftovers
 
 log = logger(__name__)
@@ -45,11 +52,12 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(remove_leftovers, services)
-        connecting = asyncio.create_task(_connect(services))
+        tasks = [asyncio.create_task(_connect(services)), asyncio.create_task(Promotions(services).run())]
         yield
-        connecting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await connecting
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await mlflow.close()
         await asyncio.to_thread(services.close)
 
@@ -67,7 +75,13 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
     app.include_router(auth_routes(services.accounts))
     app.include_router(upload_routes(services))
     app.include_router(imaging_routes(services))
+    app.include_router(cohort_routes(services))
     app.include_router(job_routes(services))
+    app.include_router(notification_routes(services))
+    app.include_router(knowledge_routes(services))
+    app.include_router(question_routes(services))
+    app.include_router(compliance_routes(services))
+    app.include_router(compliance_file_routes(services))
     app.include_router(model_routes(services))
     app.include_router(object_routes(services))
     app.include_router(mlflow.routes())
@@ -85,3 +99,4 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
 async def _connect(services: Services) -> None:
     if services.cluster is not None:
         services.connected = await services.cluster.connect()
+        services.desk = await asyncio.to_thread(services.cluster.librarian)

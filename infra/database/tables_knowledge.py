@@ -75,6 +75,26 @@ class KbDocument(SQLModel, table=True):
     updated_at: datetime = Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))
 
 
+class KbVersion(SQLModel, table=True):
+    """A version of a document that another took the place of: its file and text, no chunks."""
+
+    __tablename__ = "kb_versions"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (UniqueConstraint("document_id", "version", name="uq_document_version"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    collection_id: str = Field(foreign_key="collections.id", index=True)
+    document_id: str = Field(foreign_key="kb_documents.id", index=True)
+    version: int
+    media_type: str = ""
+    size: int = 0
+    sha256: str = Field(description="Of the file.")
+    key: str = Field(description="Object (bucket kb-raw) with the file.")
+    text_key: str = Field(description="Object (bucket kb-raw) with what was read from it, alone in a pack.")
+    title: str | None = None
+    pages: int | None = None
+    replaced_at: datetime = Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))
+
+
 class KbChunk(SQLModel, table=True):
     """A passage of a document. Its id is its id in the index, so it is never used again."""
 

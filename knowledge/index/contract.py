@@ -5,8 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
+
+SAVED_AT_ONCE = 4000  # entries of an index that is filled anew
 
 Where = tuple[tuple[str, ...], ...]
 """A filter on tags: of every group at least one. ``(("year:2018", "year:2019"), ("type:10-k",))``; ``()`` takes all."""
@@ -78,6 +81,15 @@ class Index(ABC):
     @abstractmethod
     def clear(self) -> None:
         """Remove everything, at once."""
+
+    def reindex(self, entries: Iterable[tuple[Entry, np.ndarray]]) -> None:
+        """Hold these entries, each with its vector, and no others. OpenSearch answers with the old ones until all are there;
+        a folder's index begins empty and fills."""
+        self.clear()
+        left = iter(entries)
+        while part := list(islice(left, SAVED_AT_ONCE)):
+            self.add([entry for entry, _ in part], np.stack([vector for _, vector in part]))
+            self.save()
 
     @abstractmethod
     def close(self) -> None:

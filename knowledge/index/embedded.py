@@ -9,6 +9,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ MANIFEST = "manifest.json"
 CHANGING = "changing"
 MOST_SEGMENTS = 8
 DEAD_SHARE = 0.25
+_READERS = ThreadPoolExecutor(os.cpu_count() or 1, "index")
 
 
 class EmbeddedIndex(Index):
@@ -93,7 +95,9 @@ class EmbeddedIndex(Index):
     def dense(self, vector: np.ndarray, k: int, where: Where = ()) -> list[Hit]:
         query = np.ascontiguousarray(vector, np.float32).reshape(-1)
         check_vectors([Entry(0, "")], query.reshape(1, -1), self.dimensions)
-        hits = [hit for segment in self._current() for hit in segment.search(query, k, where)]
+        # FAISS reads one query with one thread, and leaves Python meanwhile: segments are read beside each other.
+        found = _READERS.map(lambda segment: segment.search(query, k, where), self._current())
+        hits = [hit for hits in found for hit in hits]
         return sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k]
 
     def lexical(self, query: str, k: int, where: Where = ()) -> list[Hit]:

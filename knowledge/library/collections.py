@@ -17,15 +17,21 @@ def create_collection(session: Session, owner_id: str, name: str, *, shared: boo
         InvalidInput: no name, or too long a one.
         Conflict: the person has one of this name.
     """
-    name = " ".join(name.split())
-    if not name or len(name) > NAME_LENGTH:
-        raise InvalidInput(f"A collection needs a name of at most {NAME_LENGTH} characters.")
+    name = clean_name(name)
     if session.exec(select(Collection).where(Collection.owner_id == owner_id, Collection.name == name)).first():
         raise Conflict(f"You already have a collection '{name}'.")
     collection = Collection(owner_id=owner_id, name=name, shared=shared, description=description)
     session.add(collection)
     session.flush()
     return collection
+
+
+def clean_name(name: str) -> str:
+    """A collection's name as it is kept. Raises InvalidInput."""
+    name = " ".join(name.split())
+    if not name or len(name) > NAME_LENGTH or "/" in name or not name.isprintable():
+        raise InvalidInput(f"A collection needs a name of at most {NAME_LENGTH} characters, without '/'.")
+    return name
 
 
 def readable_collections(session: Session, user_id: str) -> list[Collection]:
@@ -49,6 +55,19 @@ def find_collection(session: Session, user_id: str, name: str, *, write: bool = 
     if write and not may_write(session, user_id, collection):
         raise NotAllowed(f"You may read the collection '{collection.name}' but not change it.")
     return collection
+
+
+def collection_to_fill(session: Session, user_id: str, name: str) -> Collection:
+    """The collection ``name`` of a person who adds to it; made (private, theirs) where there is none.
+
+    Raises:
+        NotAllowed: there is one that they may only read.
+        InvalidInput: the name cannot be one.
+    """
+    try:
+        return find_collection(session, user_id, name, write=True)
+    except NotFound:
+        return create_collection(session, user_id, name)
 
 
 def may_write(session: Session, user_id: str, collection: Collection) -> bool:

@@ -6,38 +6,29 @@ that is lost is built again from the tables and the stored vectors.
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import secrets
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, func, update
+from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
 from infra.database import Database
 from infra.database.tables import now
-from infra.database.tables_knowledge import Collection, CollectionMember, KbChunk, KbDocument
+from infra.database.tables_compliance import PolicyState, RequirementRow
+from infra.database.tables_knowledge import Collection, CollectionMember, KbChunk, KbDocument, KbVersion
 from infra.errors import InvalidInput, NotFound
 from infra.objectstore import ObjectStore
-from knowledge.chunking import Chunk, embedding_text
-from knowledge.index import Entry, Index
+from knowledge.chunking import Chunk
+from knowledge.index import Index
+from knowledge.library.packs import MEDIA_TYPE, pack_texts, pack_vectors, unpack_document, unpack_vectors, without
+from knowledge.library.rows import FACT_FIELDS, Prepared, Source, chunk_ids, chunk_of, chunk_row, entry_of, fill, in_parts, rows_named
+from knowledge.library.versions import forget_versions, keep_texts, note_versions
 from knowledge.metadata import Facts
 from knowledge.reading import Document
 
-FACT_FIELDS = ("title", "organisation", "kind", "year", "quarter", "date", "language")
-BATCH = 2000
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a document came from: the stored file (None for a record), its size and the sha256 of its content."""
-
-    key: str | None
-    size: int
-    sha256: str
+Gone = tuple[str, str | None, str | None]  # id, text_key and vectors_key of what a pack is to lose
 
 
 class Library:
@@ -47,7 +38,7 @@ class Library:
         database, store: of the workbench.
         collection: the collection.
         index: its index; this process is the one that writes it.
-        raw, vectors: names of the buckets.
+        raw, vectors: names of the buckets. A collection's objects are those whose keys begin with its id.
     """
 
     def __init__(self, database: Database, store: ObjectStore, collection: Collection, index: Index, *, raw: str, vectors: str) -> None:
@@ -57,189 +48,246 @@ class Library:
     def unchanged(self, name: str, sha256: str) -> KbDocument | None:
         """The document of this name if it is ready and has this very content: then nothing needs to be read."""
         with self.database.session() as session:
-            found = _named(session, self.collection.id, name)
+            found = rows_named(session, self.collection.id, [name]).get(name)
             return found if found is not None and found.state == "ready" and found.sha256 == sha256 else None
 
-    def mark(self, name: str, state: str, *, progress: str = "", fraction: float = 0.0, error: dict[str, Any] | None = None) -> KbDocument:
-        """Say where a document is; made when it is new. What an earlier version left stays searchable meanwhile."""
-        with self.database.session() as session:
-            document = _named(session, self.collection.id, name) or KbDocument(collection_id=self.collection.id, name=name)
-            document.state, document.progress, document.fraction, document.error, document.updated_at = (
-                state,
-                progress,
-                fraction,
-                error,
-                now(),
-            )
-            session.add(document)
-            return document
-
     def put(self, document: Document, chunks: Sequence[Chunk], vectors: np.ndarray, facts: Facts, source: Source) -> KbDocument:
-        """Store a document that was read, chunked and embedded; the version before it is replaced in one transaction.
+        """:meth:`put_many` of one document."""
+        return self.put_many([Prepared(document, chunks, vectors, facts, source)])[0]
+
+    def put_many(self, prepared: Sequence[Prepared], *, only_listed: bool = False) -> list[KbDocument]:
+        """Store documents that were read, chunked and embedded, in one transaction; versions before them are replaced.
+
+        Args:
+            prepared: the documents. Of two with one name the later one counts.
+            only_listed: leave out those that have no row (any more): somebody removed them meanwhile.
 
         Raises:
             InvalidInput: chunks and vectors do not match, or a chunk's text is not what stands at its offsets.
         """
-        text = document.text
-        if len(chunks) != len(vectors):
-            raise InvalidInput(f"{len(chunks)} chunks came with {len(vectors)} vectors.")
-        if any(text[chunk.start : chunk.end] != chunk.text for chunk in chunks):
-            raise InvalidInput("A chunk's text is not what stands at its offsets.")
+        for item in prepared:
+            _check(item)
+        items = {item.document.name: item for item in prepared}
         with self.database.session() as session:
-            before = _named(session, self.collection.id, document.name)
-            identifier, version = (
-                (before.id, before.version + (before.text_key is not None)) if before else (KbDocument(collection_id="", name="").id, 1)
-            )
-        place = f"{self.collection.id}/{identifier}-{version}"
-        text_key = self.store.put(self.raw, f"{place}.json.gz", _packed(document), media_type="application/gzip").key
-        vectors_key = self.store.put(self.vector_bucket, f"{place}.npy", _saved(vectors)).key
+            before = rows_named(session, self.collection.id, list(items))
+        if only_listed:
+            items = {name: item for name, item in items.items() if name in before}
+        if not items:
+            return []
+        ids = {name: before[name].id if name in before else KbDocument(collection_id="", name="").id for name in items}
+        text_key = self._keep(self.raw, pack_texts({ids[name]: item.document for name, item in items.items()}))
+        vectors_key = self._keep(self.vector_bucket, pack_vectors({ids[name]: item.vectors for name, item in items.items()}))
+        texts = keep_texts(self, list(before.values()), {name: item.source.sha256 for name, item in items.items()})
         with self.database.session() as session:
-            row = session.get(KbDocument, identifier) or KbDocument(id=identifier, collection_id=self.collection.id, name=document.name)
-            stale = [row.text_key, row.vectors_key]
-            old_ids = list(session.exec(select(KbChunk.id).where(KbChunk.document_id == identifier)))
-            session.exec(delete(KbChunk).where(col(KbChunk.document_id) == identifier))  # type: ignore[call-overload]
-            _fill(row, document, facts, source, version, len(chunks))
-            row.text_key, row.vectors_key = text_key, vectors_key
-            session.add(row)
+            known = rows_named(session, self.collection.id, list(items))
+            stale: list[Gone] = [(row.id, row.text_key, row.vectors_key) for row in known.values() if row.text_key]
+            files = {row.key for row in known.values() if row.key}
+            old_ids = chunk_ids(session, [row.id for row in known.values()])
+            overdue = note_versions(session, list(known.values()), texts)
+            _delete_chunks(session, [row.id for row in known.values()])
+            rows, chunks = [], []
+            for name, item in items.items():
+                row = known.get(name) or KbDocument(id=ids[name], collection_id=self.collection.id, name=name)
+                fill(row, item, row.version + (row.text_key is not None))
+                row.text_key, row.vectors_key = text_key, vectors_key
+                session.add(row)
+                rows.append(row)
+                chunks += [chunk_row(self.collection.id, row.id, chunk) for chunk in item.chunks]
             session.flush()
-            rows = [_chunk_row(self.collection.id, identifier, chunk) for chunk in chunks]
-            session.add_all(rows)
+            session.add_all(chunks)
             session.flush()
+            drop = self._repack(session, stale)
             # The index takes the new chunks before the tables show them, and loses the old ones after: a search in
             # between finds either version whole. Should this transaction fail, the tables hide what the index has too much.
-            self.index.add([entry_of(row, item) for item in rows], np.asarray(vectors, np.float32))
-            self.index.save()
+            by_id = {row.id: row for row in rows}
+            if chunks:
+                vectors = np.concatenate([np.asarray(item.vectors, np.float32) for item in items.values() if len(item.chunks)])
+                self.index.add([entry_of(by_id[chunk.document_id], chunk) for chunk in chunks], vectors)
+                self.index.save()
         if old_ids:
-            self.index.remove(i for i in old_ids if i is not None)
+            self.index.remove(old_ids)
             self.index.save()
-        self._drop_objects([key for key in stale if key not in (text_key, vectors_key)])
-        return row
+        self._drop([*drop, *((self.raw, version.text_key) for version in overdue)])
+        self.drop_files(files | {version.key for version in overdue})
+        return rows
 
-    def remove(self, name: str) -> None:
-        """Take a document out of the tables, the index and the store.
+    def stored(self, document: KbDocument) -> tuple[Document, list[Chunk], np.ndarray]:
+        """A ready document as it was put: what was read, its chunks, and their vectors. Raises IntegrityError."""
+        with self.database.session() as session:
+            chunks = [chunk_of(row) for row in chunks_of(session, document.id)]
+        pack = self.store.get(self.raw, str(document.text_key))
+        return unpack_document(pack, document.id, name=document.name, media_type=document.media_type), chunks, self.vectors_of(document)
+
+    def vectors_of(self, document: KbDocument) -> np.ndarray:
+        """float32 ``(chunks, dimensions)``, in the order of the chunks. Raises IntegrityError."""
+        return unpack_vectors(self.store.get(self.vector_bucket, str(document.vectors_key)), document.id)
+
+    def find(self, names: Sequence[str]) -> list[KbDocument]:
+        """Documents by name or id. Raises NotFound for one that the collection does not have."""
+        with self.database.session() as session:
+            found = rows_named(session, self.collection.id, names)
+            for name in names:
+                row = found.get(name) or session.get(KbDocument, name)
+                if row is None or row.collection_id != self.collection.id:
+                    raise NotFound(f"The collection '{self.collection.name}' has no document '{name}'.")
+                found[name] = row
+        return [found[name] for name in dict.fromkeys(names)]
+
+    def remove(self, *names: str) -> set[str]:
+        """Take documents out of the index, the tables and the store, by name or id, with the versions that they replaced.
+
+        Returns:
+            The sha256 of every content that is gone, for whoever keeps something made of it.
 
         Raises:
-            NotFound: the collection has none of this name (or id).
+            NotFound: the collection has none of this name (or id); then none is removed.
         """
+        documents = self.find(names)
+        ids = [document.id for document in documents]
         with self.database.session() as session:
-            document = _named(session, self.collection.id, name) or session.get(KbDocument, name)
-            if document is None or document.collection_id != self.collection.id:
-                raise NotFound(f"The collection '{self.collection.name}' has no document '{name}'.")
-            ids = [i for i in session.exec(select(KbChunk.id).where(KbChunk.document_id == document.id)) if i is not None]
-            session.exec(delete(KbChunk).where(col(KbChunk.document_id) == document.id))  # type: ignore[call-overload]
-            session.delete(document)
-            session.flush()
-            shared = document.key and session.exec(select(func.count()).where(KbDocument.key == document.key)).one()
-        self.index.remove(ids)
+            self.index.remove(chunk_ids(session, ids))
         self.index.save()
-        self._drop_objects([document.text_key, document.vectors_key, None if shared else document.key])
+        with self.database.session() as session:
+            _delete_chunks(session, ids)
+            versions = forget_versions(session, ids)
+            for part in in_parts(ids):
+                session.execute(delete(KbDocument).where(col(KbDocument.id).in_(part)))
+            drop = self._repack(session, [(d.id, d.text_key, d.vectors_key) for d in documents])
+        self._drop([*drop, *((self.raw, version.text_key) for version in versions)])
+        self.drop_files({one.key for one in (*documents, *versions) if one.key})
+        return {one.sha256 for one in (*documents, *versions)}
 
     def switch(self, chunk_id: int, enabled: bool) -> None:
         """Let a chunk take part in answers, or not."""
         with self.database.session() as session:
-            chunk = session.get(KbChunk, chunk_id)
-            if chunk is None or chunk.collection_id != self.collection.id:
-                raise NotFound("There is no such chunk.")
-            session.exec(update(KbChunk).where(col(KbChunk.id) == chunk_id).values(enabled=enabled))  # type: ignore[call-overload]
+            self._chunk(session, chunk_id)
+            session.execute(update(KbChunk).where(col(KbChunk.id) == chunk_id).values(enabled=enabled))
 
-    def rebuild(self) -> int:
-        """Fill the index anew from the tables and the stored vectors; gives the number of chunks."""
-        self.index.clear()
+    def chunk(self, chunk_id: int) -> tuple[KbDocument, KbChunk]:
+        """A chunk and its document. Raises NotFound."""
         with self.database.session() as session:
-            documents = list(
-                session.exec(select(KbDocument).where(KbDocument.collection_id == self.collection.id, KbDocument.state == "ready"))
-            )
-        count = 0
-        for document in documents:
-            with self.database.session() as session:
-                rows = list(session.exec(select(KbChunk).where(KbChunk.document_id == document.id).order_by(col(KbChunk.position))))
-            if rows and document.vectors_key:
-                vectors = np.load(io.BytesIO(self.store.get(self.vector_bucket, document.vectors_key)), allow_pickle=False)
-                self.index.add([entry_of(document, row) for row in rows], vectors)
-                count += len(rows)
-                if count % BATCH < len(rows):
-                    self.index.save()
+            chunk = self._chunk(session, chunk_id)
+            return session.get_one(KbDocument, chunk.document_id), chunk
+
+    def reword(self, chunk_id: int, search_text: str | None, vector: np.ndarray) -> None:
+        """Search a chunk by other words than its own (None: by its own again); what is cited stays what the document says."""
+        document, chunk = self.chunk(chunk_id)
+        vectors = self.vectors_of(document)
+        vectors[chunk.position] = vector
+        self.replace_vectors(document, vectors, session_work=lambda session: _reword(session, chunk_id, search_text))
+        chunk.search_text = search_text
+        self.index.add([entry_of(document, chunk)], np.asarray(vector, np.float32).reshape(1, -1))
         self.index.save()
-        return count
 
-    def delete_everything(self) -> None:
-        """Remove the collection: tables, objects, index. Nothing of it is left."""
+    def edit_facts(self, document: KbDocument, facts: Mapping[str, Any]) -> KbDocument:
+        """Correct what is known of a document; a new version keeps the correction. Title and tags change in the index too.
+
+        Raises:
+            InvalidInput: there is no such fact.
+        """
+        if unknown := set(facts) - set(FACT_FIELDS):
+            raise InvalidInput(f"There is no fact '{min(unknown)}'. There are: {', '.join(FACT_FIELDS)}.")
         with self.database.session() as session:
-            documents = list(session.exec(select(KbDocument).where(KbDocument.collection_id == self.collection.id)))
-            session.exec(delete(KbChunk).where(col(KbChunk.collection_id) == self.collection.id))  # type: ignore[call-overload]
-            session.exec(delete(KbDocument).where(col(KbDocument.collection_id) == self.collection.id))  # type: ignore[call-overload]
-            session.exec(delete(CollectionMember).where(col(CollectionMember.collection_id) == self.collection.id))  # type: ignore[call-overload]
-            session.exec(delete(Collection).where(col(Collection.id) == self.collection.id))  # type: ignore[call-overload]
+            row = session.get_one(KbDocument, document.id)
+            for name, value in facts.items():
+                setattr(row, name, value)
+            row.edited, row.updated_at = sorted({*row.edited, *facts}), now()
+            session.add(row)
+            chunks = chunks_of(session, row.id)
+        if chunks:
+            self.index.add([entry_of(row, chunk) for chunk in chunks], self.vectors_of(row))
+            self.index.save()
+        return row
+
+    def replace_vectors(self, document: KbDocument, vectors: np.ndarray, *, session_work: Any = None) -> None:
+        """Keep other vectors of a document's chunks; the index is left to the caller."""
+        key = self._keep(self.vector_bucket, pack_vectors({document.id: vectors}))
+        with self.database.session() as session:
+            row = session.get_one(KbDocument, document.id)
+            old, row.vectors_key = row.vectors_key, key
+            session.add(row)
             session.flush()
-            keys = [document.key for document in documents if document.key]
-            kept = set(session.exec(select(KbDocument.key).where(col(KbDocument.key).in_(keys))))
+            if session_work is not None:
+                session_work(session)
+            drop = self._repack(session, [(row.id, None, old)])
+        self._drop(drop)
+
+    def delete_everything(self) -> set[str]:
+        """Remove the collection: index, objects, tables. Nothing of it is left; cut off halfway it can be done again.
+
+        Returns:
+            The sha256 of every content that is gone.
+        """
+        contents: set[str] = set()
+        with self.database.session() as session:
+            for table in (KbDocument, KbVersion):
+                contents |= set(session.exec(select(table.sha256).where(table.collection_id == self.collection.id)))
         self.index.clear()
-        for document in documents:
-            self._drop_objects([document.text_key, document.vectors_key, None if document.key in kept else document.key])
+        for bucket in (self.raw, self.vector_bucket):
+            for info in list(self.store.list(bucket, f"{self.collection.id}/")):
+                self.store.delete(bucket, info.key)
+        with self.database.session() as session:
+            for table in (KbChunk, KbVersion, KbDocument, CollectionMember, RequirementRow, PolicyState):
+                session.execute(delete(table).where(col(table.collection_id) == self.collection.id))
+            session.execute(delete(Collection).where(col(Collection.id) == self.collection.id))
+        return contents
 
-    def _drop_objects(self, keys: Sequence[str | None]) -> None:
-        for key in keys:
-            if key:
-                self.store.delete(self.vector_bucket if key.endswith(".npy") else self.raw, key)
+    def drop_files(self, keys: set[str]) -> None:
+        """Delete stored files that no document of the collection, and no version that one replaced, names (any more)."""
+        if keys:
+            kept: set[str | None] = set()
+            with self.database.session() as session:
+                for table in (KbDocument, KbVersion):
+                    query = select(table.key).where(table.collection_id == self.collection.id, col(table.key).in_(keys))
+                    kept |= set(session.exec(query))
+            self._drop([(self.raw, key) for key in keys - kept])
 
+    def _chunk(self, session: Session, chunk_id: int) -> KbChunk:
+        chunk = session.get(KbChunk, chunk_id)
+        if chunk is None or chunk.collection_id != self.collection.id:
+            raise NotFound("There is no such chunk.")
+        return chunk
 
-def entry_of(document: KbDocument, chunk: KbChunk) -> Entry:
-    """What the index holds of a chunk."""
-    assert chunk.id is not None
-    facts = facts_of(document)
-    text = embedding_text(document.title, chunk.context, chunk.search_text or chunk.text)
-    return Entry(chunk.id, text, document.language or "en", (*facts.tags(), f"document:{document.id}"))
+    def _keep(self, bucket: str, pack: bytes) -> str:
+        return self.store.put(bucket, f"{self.collection.id}/{secrets.token_hex(12)}.zip", pack, media_type=MEDIA_TYPE).key
 
+    def _repack(self, session: Session, gone: Sequence[Gone]) -> list[tuple[str, str]]:
+        """Packs that lose a document are written anew without it, where others are in them; gives the objects to delete."""
+        session.flush()
+        drop: list[tuple[str, str]] = []
+        for bucket, column, place in ((self.raw, "text_key", 1), (self.vector_bucket, "vectors_key", 2)):
+            for key in sorted({str(item[place]) for item in gone if item[place]}):
+                query = select(KbDocument).where(KbDocument.collection_id == self.collection.id, getattr(KbDocument, column) == key)
+                if left := list(session.exec(query)):
+                    fresh = self._keep(bucket, without(self.store.get(bucket, key), {item[0] for item in gone if item[place] == key}))
+                    for row in left:
+                        setattr(row, column, fresh)
+                        session.add(row)
+                drop.append((bucket, key))
+        return drop
 
-def facts_of(document: KbDocument) -> Facts:
-    """A document's facts as its row has them, corrected or not."""
-    return Facts(**{name: getattr(document, name) for name in FACT_FIELDS}, also=tuple(document.also))
-
-
-def _named(session: Session, collection_id: str, name: str) -> KbDocument | None:
-    return session.exec(select(KbDocument).where(KbDocument.collection_id == collection_id, KbDocument.name == name)).first()
-
-
-def _fill(row: KbDocument, document: Document, facts: Facts, source: Source, version: int, chunks: int) -> None:
-    row.state, row.progress, row.fraction, row.error, row.updated_at = "ready", "", 1.0, None, now()
-    row.version, row.media_type, row.chunk_count = version, document.media_type, chunks
-    row.size, row.sha256, row.key = source.size, source.sha256, source.key
-    row.pages, row.warnings = (len(document.pages) if document.paged else None), list(document.warnings)
-    for name in FACT_FIELDS:
-        if name not in row.edited:  # what a person corrected stays
-            setattr(row, name, getattr(facts, name))
-    row.also = list(facts.also)
-
-
-def _chunk_row(collection_id: str, document_id: str, chunk: Chunk) -> KbChunk:
-    return KbChunk(
-        collection_id=collection_id,
-        document_id=document_id,
-        position=chunk.index,
-        start=chunk.start,
-        end=chunk.end,
-        page=chunk.page,
-        last_page=chunk.last_page,
-        kind=chunk.kind,
-        headings=list(chunk.headings),
-        context=chunk.context,
-        text=chunk.text,
-        tokens=chunk.tokens,
-    )
+    def _drop(self, objects: Sequence[tuple[str, str]]) -> None:
+        for bucket, key in objects:
+            self.store.delete(bucket, key)
 
 
-def _packed(document: Document) -> bytes:
-    """What was read, as gzip JSON: text by page, and blocks (their headings are found again)."""
-    content = {
-        "pages": [[page.number, page.start, page.text, page.recognised] for page in document.pages],
-        "blocks": [[block.kind, block.start, block.end, block.page, block.level] for block in document.blocks],
-        "paged": document.paged,
-        "metadata": document.metadata,
-    }
-    return gzip.compress(json.dumps(content).encode(), mtime=0)
+def _check(item: Prepared) -> None:
+    if len(item.chunks) != len(item.vectors):
+        raise InvalidInput(f"{len(item.chunks)} chunks came with {len(item.vectors)} vectors.")
+    text = item.document.text
+    if any(text[chunk.start : chunk.end] != chunk.text for chunk in item.chunks):
+        raise InvalidInput("A chunk's text is not what stands at its offsets.")
 
 
-def _saved(vectors: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.asarray(vectors, np.float32), allow_pickle=False)
-    return buffer.getvalue()
+def chunks_of(session: Session, document_id: str) -> list[KbChunk]:
+    """A document's chunks, in its order."""
+    return list(session.exec(select(KbChunk).where(KbChunk.document_id == document_id).order_by(col(KbChunk.position))))
+
+
+def _delete_chunks(session: Session, document_ids: Sequence[str]) -> None:
+    for part in in_parts(document_ids):
+        session.execute(delete(KbChunk).where(col(KbChunk.document_id).in_(part)))
+
+
+def _reword(session: Session, chunk_id: int, search_text: str | None) -> None:
+    session.execute(update(KbChunk).where(col(KbChunk.id) == chunk_id).values(search_text=search_text))

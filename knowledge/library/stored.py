@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import json
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
@@ -14,63 +13,65 @@ from infra.database import Database
 from infra.database.tables_knowledge import KbChunk, KbDocument
 from infra.errors import NotFound
 from infra.objectstore import ObjectStore
-from knowledge.library.documents import facts_of
+from knowledge.library.packs import unpack_document
+from knowledge.library.rows import facts_of, in_parts
 from knowledge.metadata import Catalog
-from knowledge.reading.document import PAGE_BREAK
+from knowledge.reading import Document
 from knowledge.search import StoredChunk
 
-KEPT_TEXTS = 32
-ASKED_AT_ONCE = 500  # SQLite takes a limited number of variables
+KEPT_DOCUMENTS = 16
+LOOKED_SECONDS = 2.0  # asking for changes costs as much as a search where there are many documents
+
+_COLUMNS = (
+    KbChunk.id, KbDocument.name, KbChunk.position, KbChunk.start, KbChunk.end, KbChunk.text, KbChunk.page, KbDocument.title,
+    KbChunk.headings, KbDocument.sha256,
+)  # fmt: skip
 
 
 class StoredChunks:
-    """Fulfils :class:`knowledge.search.Chunks`. Cheap to make; the catalog is made anew when a document has changed."""
+    """Fulfils :class:`knowledge.search.Chunks`. What is kept in memory is forgotten by :meth:`forget`, or within seconds."""
 
     def __init__(self, database: Database, store: ObjectStore, collection_id: str, *, raw: str) -> None:
         self.database, self.store, self.collection_id, self.raw = database, store, collection_id, raw
-        self._texts: OrderedDict[str, str] = OrderedDict()
+        self._documents: OrderedDict[tuple[str, str], Document] = OrderedDict()
         self._catalog: tuple[object, Catalog] | None = None
+        self._looked = 0.0
 
     def get(self, ids: Iterable[int]) -> Mapping[int, StoredChunk]:
         wanted = list(ids)
         found: dict[int, StoredChunk] = {}
         with self.database.session() as session:
-            for at in range(0, len(wanted), ASKED_AT_ONCE):
+            for part in in_parts(wanted):
                 query = (
-                    select(KbChunk, KbDocument.name, KbDocument.title)
+                    select(*_COLUMNS)  # type: ignore[call-overload]
                     .join(KbDocument, col(KbDocument.id) == col(KbChunk.document_id))
-                    .where(
-                        col(KbChunk.id).in_(wanted[at : at + ASKED_AT_ONCE]),
-                        KbChunk.collection_id == self.collection_id,
-                        col(KbChunk.enabled),
-                    )
+                    .where(col(KbChunk.id).in_(part), KbChunk.collection_id == self.collection_id, col(KbChunk.enabled))
                 )
-                for chunk, name, title in session.exec(query):
-                    assert chunk.id is not None
-                    found[chunk.id] = StoredChunk(
-                        chunk.id, name, chunk.position, chunk.start, chunk.end, chunk.text, chunk.page, title, tuple(chunk.headings)
-                    )
+                for identifier, name, position, start, end, text, page, title, headings, sha256 in session.execute(query):
+                    found[identifier] = StoredChunk(identifier, name, position, start, end, text, page, title, tuple(headings), sha256)
         return found
 
     def span(self, document: str, start: int, end: int) -> str:
-        return self.text(document)[start:end]
+        return self.document(document).text[start:end]
 
-    def text(self, document: str) -> str:
-        """A document's whole text; the last few are kept."""
+    def document(self, name: str) -> Document:
+        """A document as it was read, by its name; the last few are kept. Raises NotFound."""
         with self.database.session() as session:
-            query = select(KbDocument.text_key).where(KbDocument.collection_id == self.collection_id, KbDocument.name == document)
-            key = session.exec(query).first()
-        if key is None:
-            raise NotFound(f"The collection has no document '{document}'.")
-        if key not in self._texts:
-            content = json.loads(gzip.decompress(self.store.get(self.raw, key)))
-            self._texts[key] = PAGE_BREAK.join(page[2] for page in content["pages"])
-        self._texts.move_to_end(key)
-        while len(self._texts) > KEPT_TEXTS:
-            self._texts.popitem(last=False)
-        return self._texts[key]
+            query = select(KbDocument).where(KbDocument.collection_id == self.collection_id, KbDocument.name == name)
+            row = session.exec(query).first()
+        if row is None or row.text_key is None:
+            raise NotFound(f"The collection has no document '{name}' that was read.")
+        place = (row.text_key, row.id)
+        if place not in self._documents:
+            self._documents[place] = unpack_document(self.store.get(self.raw, row.text_key), row.id, name=name, media_type=row.media_type)
+        self._documents.move_to_end(place)
+        while len(self._documents) > KEPT_DOCUMENTS:
+            self._documents.popitem(last=False)
+        return self._documents[place]
 
     def catalog(self) -> Catalog:
+        if self._catalog is not None and time.monotonic() - self._looked < LOOKED_SECONDS:
+            return self._catalog[1]
         with self.database.session() as session:
             here = KbDocument.collection_id == self.collection_id
             stamp = session.exec(select(func.count(), func.max(KbDocument.updated_at)).where(here)).one()
@@ -78,4 +79,10 @@ class StoredChunks:
                 # Only documents with facts can be named; a hundred thousand records without are not loaded.
                 query = select(KbDocument).where(here, (col(KbDocument.organisation).is_not(None)) | (col(KbDocument.year).is_not(None)))
                 self._catalog = (tuple(stamp), Catalog({row.name: facts_of(row) for row in session.exec(query)}))
+        self._looked = time.monotonic()
         return self._catalog[1]
+
+    def forget(self) -> None:
+        """Drop what is remembered: the collection has changed."""
+        self._documents.clear()
+        self._catalog, self._looked = None, 0.0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from knowledge.metadata.facts import Facts, squash
+from knowledge.metadata.facts import FILINGS, Facts, squash
 
 _ORDINALS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4}
 _KIND_WORDS = [
@@ -39,8 +39,12 @@ class Catalog:
     """Document -> its facts."""
     _aliases: dict[str, set[str]] = field(default_factory=dict)
     _short: dict[str, set[str]] = field(default_factory=dict)
+    reports: frozenset[str] = field(init=False)
+    """Documents that are a company's reports."""
 
     def __post_init__(self) -> None:
+        kinds = FILINGS | {"annual report"}
+        self.reports = frozenset(document for document, facts in self.facts.items() if facts.kind in kinds)
         names = {squash(name): name for f in self.facts.values() for name in (f.organisation, *f.also) if name}
         for key, name in names.items():
             if len(key) < 2:
@@ -78,9 +82,9 @@ class Catalog:
 
 
 def periods_in(question: str) -> tuple[set[int], set[int]]:
-    """Years and quarters named in a question: "FY2018", "FY'22", "Q2 of 2023", "second quarter"."""
+    """Years and quarters named in a question: "FY2018", "FY'22", "Q2 of 2023", "FY2023Q1", "second quarter"."""
     years = {int(y) for y in re.findall(r"(?<!\d)((?:19[5-9]|20\d)\d)(?!\d)", question)}
     years |= {2000 + int(y) for y in re.findall(r"\bFY\s?['’]?(\d\d)\b", question, re.I)}
-    quarters = {int(q) for q in re.findall(r"\bQ([1-4])(?!\d)", question, re.I)}
+    quarters = {int(q) for q in re.findall(r"(?<![A-Za-z])Q([1-4])(?!\d)", question, re.I)}
     quarters |= {_ORDINALS[m.lower()] for m in re.findall(r"\b(first|second|third|fourth|1st|2nd|3rd|4th)[- ]quarter", question, re.I)}
     return years, quarters

@@ -1,7 +1,7 @@
 """Questions to cited passages."""
 
 from knowledge.search.passages import Chunks, Embedder, Passage, Reranker, StoredChunk
-from knowledge.search.searcher import ACCURATE, CONFIGS, FAST, SearchConfig, Searcher, config_named
+from knowledge.search.searcher import ACCURATE, CONFIGS, FAST, SearchConfig, Searcher, check_asked, config_named
 
 __all__ = [
     "ACCURATE",
@@ -14,5 +14,6 @@ __all__ = [
     "SearchConfig",
     "Searcher",
     "StoredChunk",
+    "check_asked",
     "config_named",
 ]

@@ -49,7 +49,7 @@ class Passage:
 
 @dataclass(frozen=True)
 class StoredChunk:
-    """A chunk as the database has it."""
+    """A chunk as the database has it; ``content`` is its document's sha256, the same for two copies of one file."""
 
     id: int
     document: str
@@ -60,6 +60,7 @@ class StoredChunk:
     page: int | None
     title: str | None
     headings: tuple[str, ...] = ()
+    content: str = ""
 
 
 class Chunks(Protocol):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from serving.roles import Roles
 
 FILES = ("segmentation.nii.gz", "segmentation.ctab", "report.json", "report.pdf", "overlay.png", "statistics.csv", "statistics.json")
+OF_DICOM = ("segmentation.dcm",)
+"""What is left besides where the scan was a DICOM series."""
 
 
 def analyze(
@@ -35,7 +37,7 @@ def analyze(
 
     Args:
         scan: a file, a zip of a DICOM series, or a folder of one.
-        out: a folder to leave the report's files in (:data:`FILES`); made where it is missing.
+        out: a folder to leave the report's files in (:data:`FILES`, :data:`OF_DICOM`); made where it is missing.
         roles: models; by default those embedded in this process.
         options: ``{"volume_index": 0, "series": 1, "models": {"segmentation": "2"}}``, all optional.
         progress: called with the share done (0 to 1) and a sentence.
@@ -71,8 +73,9 @@ async def analyze_async(
     roles: Roles | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    name: str | None = None,
 ) -> Report:
-    """:func:`analyze`, awaited."""
+    """:func:`analyze`, awaited; ``name`` is what the scan is called, by default the path's last part."""
     from infra.objectstore import LocalObjectStore
     from infra.settings import load_settings
     from pipelines.imaging.pipeline import PIPELINE
@@ -87,17 +90,18 @@ async def analyze_async(
     path = Path(scan)
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
         store = LocalObjectStore(Path(folder) / "objects")
+        name = name or path.name
         upload = await asyncio.to_thread(_as_one_file, path, Path(folder), settings)
         bucket = settings.storage.buckets.uploads_raw
         info = await asyncio.to_thread(store.put, bucket, "scan", upload)
         state = await run_inline(
             PIPELINE,
-            input={"bucket": bucket, "key": "scan", "name": path.name, "size": info.size, "sha256": info.sha256},
+            input={"bucket": bucket, "key": "scan", "name": name, "size": info.size, "sha256": info.sha256},
             options=options or {},
             settings=settings,
             store=store,
             roles=roles,
-            title=path.name,
+            title=name,
             progress=progress,
         )
         files = state["artifacts"]
@@ -136,6 +140,6 @@ def _as_one_file(path: Path, folder: Path, settings: Settings) -> Path:
 
 def _leave(store: Any, files: Mapping[str, Mapping[str, Any]], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
+    for name in (*FILES, *(name for name in OF_DICOM if name in files)):
         with store.open(files[name]["bucket"], files[name]["key"]) as stream, open(out / name, "wb") as target:
             shutil.copyfileobj(stream, target)

@@ -47,6 +47,15 @@ def find_lesions(labels: np.ndarray, affine: np.ndarray, *, kinds: Sequence[str]
         labels: integer ``(i, j, k)``.
         kinds: the model's word for each lesion in this order, where it tells; else all are ``unclear``.
     """
+    groups = lesion_groups(labels, affine)
+    return [
+        describe_lesion(labels, affine, voxels, kind=kinds[place] if place < len(kinds) else "unclear")
+        for place, voxels in enumerate(groups)
+    ]
+
+
+def lesion_groups(labels: np.ndarray, affine: np.ndarray) -> list[np.ndarray]:
+    """The voxels ``(n, 3)`` of each lesion that is large enough to be listed, largest first."""
     boxes = ndimage.find_objects((labels == LESION).view(np.uint8))
     if not boxes or boxes[0] is None:
         return []
@@ -55,27 +64,33 @@ def find_lesions(labels: np.ndarray, affine: np.ndarray, *, kinds: Sequence[str]
     groups, count = labelled
     sizes = np.bincount(groups.ravel(), minlength=count + 1)
     places = ndimage.find_objects(groups)
-    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0
-    least = max(LEAST_VOXELS, LEAST_ML / voxel_ml)
-    keep = [number for number in np.argsort(-sizes[1:], kind="stable") + 1 if sizes[number] >= least]
+    least = max(LEAST_VOXELS, LEAST_ML / _voxel_ml(affine))
     start = np.array([axis.start for axis in outer])
     found = []
-    for place, number in enumerate(keep):
-        box = places[number - 1]
-        offset = start + np.array([axis.start for axis in box])
-        voxels = np.argwhere(groups[box] == number) + offset
-        side, zone = _surroundings(labels, affine, voxels)
-        centre = affine[:3, :3] @ voxels.mean(axis=0) + affine[:3, 3]
-        found.append(
-            Lesion(
-                kind=kinds[place] if place < len(kinds) else "unclear",  # type: ignore[arg-type]
-                volume_ml=round(len(voxels) * voxel_ml, 4),
-                center_mm=(round(float(centre[0]), 2), round(float(centre[1]), 2), round(float(centre[2]), 2)),
-                side=side,  # type: ignore[arg-type]
-                zone=zone,  # type: ignore[arg-type]
-            )
-        )
+    for number in np.argsort(-sizes[1:], kind="stable") + 1:
+        if sizes[number] >= least:
+            box = places[number - 1]
+            offset = start + np.array([axis.start for axis in box])
+            found.append(np.argwhere(groups[box] == number) + offset)
     return found
+
+
+def describe_lesion(labels: np.ndarray, affine: np.ndarray, voxels: np.ndarray, *, kind: str = "unclear") -> Lesion:
+    """One lesion by its voxels: volume, centre, side and zone."""
+    side, zone = _surroundings(labels, affine, voxels)
+    centre = affine[:3, :3] @ voxels.mean(axis=0) + affine[:3, 3]
+    return Lesion(
+        kind=kind,  # type: ignore[arg-type]
+        volume_ml=round(len(voxels) * _voxel_ml(affine), 4),
+        center_mm=(round(float(centre[0]), 2), round(float(centre[1]), 2), round(float(centre[2]), 2)),
+        side=side,  # type: ignore[arg-type]
+        zone=zone,  # type: ignore[arg-type]
+    )
+
+
+def _voxel_ml(affine: np.ndarray) -> float:
+    """Volume of a voxel in millilitres."""
+    return abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0
 
 
 def _surroundings(labels: np.ndarray, affine: np.ndarray, voxels: np.ndarray) -> tuple[str | None, str | None]:

@@ -50,6 +50,13 @@ def draw_overlay(data: np.ndarray, labels: np.ndarray, affine: np.ndarray, path:
     canvas.save(path, compress_level=4)  # the next levels cost seconds and save a tenth
 
 
+def labelled_box(size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Where the labelled planes are in an overlay of this size (left, top, right, bottom); None where it is not one of ours."""
+    top = _HEAD + _MARGIN // 2 + _TILE + _GAP
+    right = _MARGIN + 3 * _TILE + 2 * _GAP
+    return (_MARGIN, top, right, top + _TILE) if size[0] == right + _MARGIN and size[1] >= top + _TILE else None
+
+
 def _tile(
     picture: Turned, labels: Turned | None, plane: Plane, index: int, levels: tuple[float, float], box: tuple[np.ndarray, np.ndarray]
 ) -> Image.Image:

@@ -7,6 +7,7 @@ wants to know the plan (the runner, ``pipelines show``) stays light.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from dataclasses import replace
@@ -32,8 +33,8 @@ NIFTI, JSON = "application/gzip", "application/json"
 async def receive(context: StageContext, state: State) -> State:
     """Read what was uploaded, and keep it as a clean NIfTI in its own grid.
 
-    A DICOM upload is removed once that is done: what stays stored is voxels, geometry and the few facts of
-    ``serving.volume.facts.KEPT``, no identifier.
+    A DICOM upload is removed once that is done: what stays stored is voxels, geometry, the few facts of
+    ``serving.volume.facts.KEPT``, and the UIDs that a DICOM SEG refers to (``serving.volume.dicom.source``).
     """
     begun = time.perf_counter()
     context.progress(0.1, "Reading the scan")
@@ -138,10 +139,11 @@ def _receive(context: StageContext) -> State:
     write_scan(file, scan.volume.data[0], scan.header)
     note = {"format": scan.format, "facts": dict(scan.facts), "warnings": list(scan.warnings)}
     context.store.put(bucket, f"{key}.json", json.dumps(note).encode(), media_type=JSON)
+    source = _keep_source(context, scan, bucket, f"{key}.dicom.json")
     info = context.store.put(bucket, f"{key}.nii.gz", file, media_type=NIFTI)
     if scan.format.startswith("DICOM"):
         context.store.delete(str(given["bucket"]), str(given["key"]))
-    return _received(scan, info, note, scan.name)
+    return _received(scan, info, note, scan.name) | source
 
 
 def _kept(context: StageContext, bucket: str, key: str) -> State | None:
@@ -154,7 +156,21 @@ def _kept(context: StageContext, bucket: str, key: str) -> State | None:
     except NotFound:
         return None
     path = context.store.local_path(bucket, f"{key}.nii.gz", folder=context.workdir)
-    return _received(read_scan(path, context.settings.imaging), info, note, _plain_name(context.input.get("name")))
+    received = _received(read_scan(path, context.settings.imaging), info, note, _plain_name(context.input.get("name")))
+    with contextlib.suppress(NotFound):
+        received["source"] = context.store.info(bucket, f"{key}.dicom.json").as_dict()
+    return received
+
+
+def _keep_source(context: StageContext, scan: ScanFile, bucket: str, key: str) -> State:
+    """Of a DICOM series, what a DICOM SEG refers to, in an object of its own: no state, log or report has a UID in it."""
+    if scan.source is None:
+        return {}
+    from infra.datafolder import DataFolder
+
+    keep = context.settings.imaging.keep_dicom_uids
+    source = scan.source if keep else scan.source.remapped(DataFolder(context.settings.home).make().secret())
+    return {"source": context.store.put(bucket, key, json.dumps(source.as_dict()).encode(), media_type=JSON).as_dict()}
 
 
 def _received(scan: ScanFile, info: ObjectInfo, note: dict[str, Any], name: str) -> State:
@@ -231,6 +247,7 @@ def _store(context: StageContext, state: State, begun: float) -> State:
     labels, affine = _labels(context, state)
     picture = context.workdir / "overlay.png"
     draw_overlay(_scan(context, state).volume.data[0], labels, affine, picture)
+    dicom = _dicom_seg(context, state, labels)
     del labels
     context.progress(0.5, "Printing the report")
     report = Report(
@@ -257,6 +274,7 @@ def _store(context: StageContext, state: State, begun: float) -> State:
         "overlay.png": _put(context, "overlay.png", picture, "image/png"),
         "statistics.csv": _put(context, "statistics.csv", statistics_csv(report).encode(), "text/csv"),
         "statistics.json": _put(context, "statistics.json", statistics_json(report).encode(), JSON),
+        **dicom,
     }
     headline = next((item.text for item in sentences if item.section == SUMMARY and item.support == "measured"), "The scan was measured.")
     summary = {
@@ -266,6 +284,27 @@ def _store(context: StageContext, state: State, begun: float) -> State:
         "lesion_load_ml": report.measurement("lesion load").value,
     }  # fmt: skip
     return {"artifacts": artifacts, "summary": summary, "seconds": report.seconds}
+
+
+def _dicom_seg(context: StageContext, state: State, labels: Any) -> State:
+    """Of a DICOM series, the labels as a DICOM SEG; without one where the series' grid cannot be told in DICOM."""
+    noted = state.get("source")
+    if noted is None:
+        return {}
+    from importlib.metadata import version
+
+    from pipelines.imaging.dicom_seg import write_dicom_seg
+    from serving.volume.dicom.source import SourceNote
+
+    path = context.workdir / "segmentation.dcm"
+    note = SourceNote.from_dict(json.loads(context.store.get(noted["bucket"], noted["key"])))
+    try:
+        write_dicom_seg(path, labels, note, ReportModel(**state["models"][0]), version=version("workbench"))
+    except ValueError as error:
+        # highdicom's words may quote UIDs: only that it could not be done is logged.
+        log.warning("no DICOM SEG could be made", error=type(error).__name__)
+        return {}
+    return {"segmentation.dcm": _put(context, "segmentation.dcm", path, "application/dicom")}
 
 
 def _load_measurements(context: StageContext, state: State) -> tuple[list[Measurement], list[Lesion]]:

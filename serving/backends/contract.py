@@ -126,6 +126,24 @@ class SegmentationBackend(Backend):
         """
 
 
+class EntailmentBackend(Backend):
+    role = "entailment"
+
+    @abstractmethod
+    def entail(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """float32 ``(pairs, 3)``: probabilities of ``ENTAILMENT_LABELS`` for each (claim, passage). Blocks."""
+
+    def smoke_test(self) -> None:
+        from infra.errors import IntegrityError
+
+        passage = "The supplier shall keep the records of every transaction for five years in the archive in Hamburg."
+        claim = "The supplier keeps records of every transaction for five years."
+        found = self.entail([(claim, passage), (claim, "The hippocampus of older people was smaller in both groups."), (claim, "")])
+        if found.shape != (3, 3) or not np.allclose(found.sum(1), 1, atol=1e-3) or not found[0, 0] > found[1:, 0].max():
+            said = ", ".join(f"{value:.2f}" for value in found[:, 0])
+            raise IntegrityError(f"The entailment model {self.ref.version} fails its smoke test (entailed: {said}).")
+
+
 def give_back_memory() -> None:
     """Collect garbage and hand freed pages back to the operating system (glibc keeps them otherwise)."""
     gc.collect()

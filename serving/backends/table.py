@@ -13,7 +13,11 @@ from serving.versions import ModelVersion
 BACKENDS: dict[tuple[str, str], str] = {
     ("embedding", "openvino"): "serving.embedding.openvino_backend:OpenVinoEmbedding",
     ("embedding", "torch"): "serving.embedding.torch_backend:TorchEmbedding",
+    ("entailment", "openvino"): "serving.entailment.openvino_backend:OpenVinoEntailment",
+    ("entailment", "torch"): "serving.entailment.torch_backend:TorchEntailment",
     ("llm", "genai"): "serving.llm.genai_backend:GenaiLanguage",
+    ("segmentation", "bundle-openvino"): "serving.segmentation.bundle_backend:OpenVinoBundle",
+    ("segmentation", "bundle-torch"): "serving.segmentation.bundle_backend:TorchBundle",
     ("segmentation", "openvino"): "serving.segmentation.backend:OpenVinoSegmentation",
     ("segmentation", "torch"): "serving.segmentation.backend:TorchSegmentation",
 }

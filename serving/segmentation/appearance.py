@@ -44,7 +44,7 @@ _PATHOLOGY: dict[str, tuple[float, float, float, float]] = {
     "lacune": (0.25, 0.95, 0.40, 0.92),
 }
 CONTRASTS = ("T1", "T2", "FLAIR", "PD", "random")
-_CONTRAST_SHARE = (0.33, 0.13, 0.20, 0.06, 0.28)
+_CONTRAST_SHARE = (0.42, 0.12, 0.20, 0.05, 0.21)
 _WHITE = INDEX["cerebral white matter"]
 _CORTEX = INDEX["cerebral cortex"]
 

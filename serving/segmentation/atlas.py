@@ -7,6 +7,7 @@ seconds each, so the result is cached as one `.npz` a map.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,14 +70,15 @@ def load_atlas(path: Path, cache: Path) -> Atlas:
     if not cached.exists():
         atlas = _prepare(path)
         cache.mkdir(parents=True, exist_ok=True)
+        partial = cached.with_suffix(f".{os.getpid()}.npz")  # the trainer's processes may prepare the same map at once
         np.savez(
-            cached.with_suffix(".tmp.npz"),
+            partial,
             labels=atlas.labels,
             low=atlas.brain_low,
             high=atlas.brain_high,
             **{f"zone {k}": v for k, v in atlas.sites.items()},  # pyright: ignore[reportArgumentType]
         )
-        cached.with_suffix(".tmp.npz").replace(cached)
+        partial.replace(cached)
         return atlas
     with np.load(cached) as stored:
         sites = {k.removeprefix("zone "): stored[k] for k in stored.files if k.startswith("zone ")}

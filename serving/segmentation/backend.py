@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ from serving.backends.contract import SegmentationBackend, give_back_memory
 from serving.contracts import Segmentation, Volume
 from serving.embedded import check_digest, resolve
 
+REST_AFTER_SECONDS = 10.0
+"""How long after a scan a network still keeps its memory for the next one."""
+
 
 class _NetworkBackend(SegmentationBackend):
     """Opens its network when loaded; the rest is :class:`serving.segmentation.inference.Segmenter`."""
 
     _segmenter: Any = None
+    _rest: threading.Timer | None = None
 
     def open(self, weights: Path) -> Any:
         """The network, compiled or on its device."""
@@ -28,17 +33,34 @@ class _NetworkBackend(SegmentationBackend):
         weights = resolve(self.model.source, role=self.role)
         check_digest(weights, self.ref.digest)
         self._segmenter = Segmenter(self.open(weights), self.ref)
-        give_back_memory()  # what compiling took
 
     def segment(self, volume: Volume) -> Segmentation:
         if self._segmenter is None:
             raise Unavailable("The segmentation model is not loaded. Try again in a moment.")
+        self._stay_awake()
         try:
             return self._segmenter.segment(volume)
         except ValueError as error:  # an affine that cannot be used
             raise InvalidInput(f"This scan cannot be segmented: {error}.") from error
         finally:
             give_back_memory()  # a scan's arrays are hundreds of MB; the next scan may be hours away
+            self._rest_later()
+
+    def _stay_awake(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+
+    def _rest_later(self) -> None:
+        # One that another thread's scan sets off in the middle of this one's costs this one a second, no more.
+        self._stay_awake()
+        self._rest = threading.Timer(REST_AFTER_SECONDS, self._go_to_rest)
+        self._rest.daemon = True
+        self._rest.start()
+
+    def _go_to_rest(self) -> None:
+        if self._segmenter is not None:
+            self._segmenter.backend.rest()
+            give_back_memory()
 
     def smoke_test(self) -> None:
         image = np.zeros((64, 64, 64), np.float32)
@@ -46,8 +68,10 @@ class _NetworkBackend(SegmentationBackend):
         answer = self._segmenter.backend.infer(image)
         if answer.classes.shape != (32, 32, 32, 8) or not np.isfinite(answer.side).all():
             raise IntegrityError(f"The segmentation model {self.ref.version} fails its smoke test: its answer is no label map.")
+        self._rest_later()
 
     def close(self) -> None:
+        self._stay_awake()
         self._segmenter = None
         give_back_memory()
 

@@ -18,6 +18,8 @@ COMPACT_STRUCTURES = (
 """Structures that are one piece a side; far smaller pieces elsewhere are mistakes."""
 SMALL_PIECE = 0.12
 NEVER = np.float16(-60000)
+SURE = np.float16(2)
+"""How far above the next class a lesion is put that another method found."""
 BRAIN = np.array([i not in (BACKGROUND, OTHER, INDEX["CSF"]) for i in range(len(NAMES))])
 """True for the softmax classes that are brain."""
 MIDPLANE_PULL = 0.12
@@ -112,6 +114,22 @@ def _drop_small_pieces(answer: Answer, classes: np.ndarray, index: int, sides: i
     second = answer.logits[at].argmax(-1).astype(np.uint8)
     answer.classes[at] = second
     classes[where] = second
+
+
+def set_lesions(answer: Answer, classes: np.ndarray, lesions: np.ndarray) -> None:
+    """Make exactly the voxels of ``lesions`` (bool, like ``classes``) lesions, in place; what the network called one
+    elsewhere becomes what it thought next most likely."""
+    taken = np.nonzero((classes == LESION) & ~lesions)
+    at = folded_index(taken)
+    answer.logits[(*at, LESION)] = NEVER
+    second = answer.logits[at].argmax(-1).astype(np.uint8)
+    answer.classes[at] = second
+    classes[taken] = second
+    given = np.nonzero(lesions)
+    at = folded_index(given)
+    answer.logits[(*at, LESION)] = answer.logits[at].max(-1) + SURE
+    answer.classes[at] = LESION
+    classes[given] = LESION
 
 
 def right_side(answer: Answer, classes: np.ndarray, step: float) -> np.ndarray:

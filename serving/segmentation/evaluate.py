@@ -51,17 +51,19 @@ def evaluate(
     peer: bool = True,
     only: str = "",
     show: Callable[[Row], None] = lambda row: None,
+    own: bool = True,
 ) -> list[Row]:
     """Measure everything that `data` allows; each row is shown as it comes.
 
-    only: part of a measure's name, to run just those. Raises FileNotFoundError when `data` is no folder.
+    only: part of a measure's name, to run just those. own: whether it is our own network, whose speed is measured by its
+    weights; another segmenter (anything with `segment`) goes without. Raises FileNotFoundError when `data` is no folder.
     """
     if not data.is_dir():
         raise FileNotFoundError(f"{data} is not a folder")
     segmenter = segmenter or Segmenter(open_backend("openvino", weights=weights))
     rows: list[Row] = []
     for name, measure in _measures(data, segmenter, weights, peer):
-        if only and only not in name:
+        if (only and only not in name) or (not own and name in OWN):
             continue
         for row in measure():
             rows.append(row)
@@ -69,9 +71,13 @@ def evaluate(
     return rows
 
 
+OWN = ("speed", "torch ratio")
+"""Measures that need the weights of our own network."""
+
+
 def _measures(data: Path, segmenter: Segmenter, weights: Path, peer: bool) -> list[tuple[str, Callable[[], list[Row]]]]:
     return [
-        ("speed", lambda: _speed(data, weights)),
+        ("speed", lambda: _speed(data, weights, peer)),
         ("pair_fs", lambda: _pair(data, segmenter, peer)),
         ("synthetic", lambda: _synthetic(data, segmenter)),
         ("lesions", lambda: _lesions(data, segmenter)),
@@ -154,17 +160,28 @@ def _refused(data: Path, segmenter: Segmenter) -> list[Row]:
     return [Row("not brains refused", refused, 1.0, detail={k: list(v) for k, v in verdicts.items()})]
 
 
-def _speed(data: Path, weights: Path) -> list[Row]:
-    """Timed in a process of its own that imports what a replica does: no torch, no evaluation."""
+def _speed(data: Path, weights: Path, peer: bool) -> list[Row]:
+    """Each timed in a process of its own; ours imports what a replica does: no torch, no evaluation."""
     scan = data / "t1" / "brainchop_t1_crop_256.nii.gz"
     if not scan.exists():
         return []
-    command = [sys.executable, "-m", "serving.segmentation.timing", str(scan), "--weights", str(weights)]
-    timed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-    return [
+    timed = _timed(scan, "--weights", str(weights))
+    rows = [
         Row("seconds from file to labels, 256^3, warm", timed["warm_seconds"], 5.0, 2.0, "low", "s", timed),
         Row("peak memory of that process", timed["peak_gb"], 3.0, 2.0, "low", "GB"),
     ]
+    theirs = data / "peers" / "brainchop" / "model18cls"
+    if peer and theirs.is_dir():
+        timed = _timed(scan, "--peer", str(theirs), "--runs", "1")
+        rows.append(Row("seconds, brainchop model18cls in torch", timed["warm_seconds"], better="", unit="s", detail=timed))
+        rows.append(Row("peak memory, brainchop model18cls in torch", timed["peak_gb"], better="", unit="GB"))
+    return rows
+
+
+def _timed(scan: Path, *options: str) -> dict[str, Any]:
+    """What :mod:`serving.segmentation.timing` prints of a scan."""
+    command = [sys.executable, "-m", "serving.segmentation.timing", str(scan), *options]
+    return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
 
 
 def _ratio(segmenter: Segmenter, weights: Path) -> list[Row]:

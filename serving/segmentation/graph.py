@@ -77,10 +77,10 @@ class _Builder:
 
 
 def build_features(tensors: Mapping[str, np.ndarray], image: ov.Output, levels: int) -> ov.Output:
-    """Image (1, 1, D, H, W) -> features (1, filters[0], D/2, H/2, W/2)."""
+    """Image (1, 1, D, H, W) -> features (1, hidden, D/2, H/2, W/2)."""
     builder = _Builder(tensors)
-    x = op.space_to_depth(image, "blocks_first", 2).output(0)
-    x = builder.block(x, "backbone.input_block")
+    folded = op.space_to_depth(image, "blocks_first", 2).output(0)
+    x = builder.block(folded, "backbone.input_block")
     skips = [x]
     for i in range(levels - 2):
         x = builder.block(x, f"backbone.downsamples.{i}", stride=2)
@@ -88,24 +88,59 @@ def build_features(tensors: Mapping[str, np.ndarray], image: ov.Output, levels: 
     x = builder.block(x, "backbone.bottleneck", stride=2)
     for i in range(levels - 1):
         x = builder.up(x, skips[-1 - i], f"backbone.upsamples.{i}")
-    return x
+    x = op.convolution(op.concat([x, folded], axis=1).output(0), tensors["mix.weight"], [1] * 3, [0] * 3, [0] * 3, [1] * 3).output(0)
+    x = op.add(x, tensors["mix.bias"].reshape(1, -1, 1, 1, 1)).output(0)
+    return op.prelu(x, np.array([SLOPE], dtype=np.float32)).output(0)
 
 
 def _head(tensors: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Weight (8, outputs, filters[0]) and bias (8, outputs): the shared base plus each sub-voxel's part."""
+    """Weight (8, outputs, hidden) and bias (8, outputs): the shared base plus each sub-voxel's part."""
     outputs, width = tensors["base.weight"].shape[:2]
     weight = tensors["base.weight"].reshape(1, outputs, width) + tensors["head.weight"].reshape(8, outputs, width)
     return weight, tensors["base.bias"][None] + tensors["head.bias"].reshape(8, outputs)
 
 
-def build_model(path: Path, info: WeightsInfo | None = None) -> ov.Model:
+def build_finder(path: Path, info: WeightsInfo | None = None) -> ov.Model:
+    """A model that only says where the brain is: for a whole head, at an eighth of the answers' memory.
+
+    Input as `build_model`; output "classes" uint8 (D/2, H/2, W/2): the class at the first sub-voxel of each block.
+    """
+    info = info or read_info(path)
+    tensors = read_safetensors(path)
+    image = op.parameter([1, 1, -1, -1, -1], np.float32, name="image")
+    image.output(0).set_names({"image"})
+    features = build_features(tensors, image.output(0), len(info.filters))
+    weight, bias = _head(tensors)
+    count = len(info.names)
+    logits = op.convolution(features, weight[0, :count, :, None, None, None], [1] * 3, [0] * 3, [0] * 3, [1] * 3).output(0)
+    logits = op.add(logits, bias[0, :count].reshape(1, -1, 1, 1, 1)).output(0)
+    top = op.topk(logits, np.array(1, dtype=np.int64), 1, "max", "none", "i32")
+    classes = op.squeeze(op.convert(top.output(1), np.uint8).output(0), [0, 1]).output(0)
+    classes.set_names({"classes"})
+    return ov.Model([classes], [image], "finder")  # pyright: ignore[reportGeneralTypeIssues]
+
+
+MIRRORED_SUBVOXELS = [4, 5, 6, 7, 0, 1, 2, 3]
+"""Where each sub-voxel lands when the first axis is turned over."""
+
+
+def _turned(x: ov.Output) -> ov.Output:
+    """(1, c, D, H, W) with its D axis turned over."""
+    first, last, step = (np.array(v, dtype=np.int64) for v in ([-1], [-(2**31)], [-1]))
+    return op.slice(x, first, last, step, np.array([2], dtype=np.int64)).output(0)
+
+
+def build_model(path: Path, info: WeightsInfo | None = None, mirrored: bool = False) -> ov.Model:
     """The OpenVINO model of the weights at `path`.
+
+    mirrored: also look at the mirrored image, and average the two answers. Both are linear in the
+    features, so that is one product with both features side by side.
 
     Input "image": float32 (1, 1, D, H, W), RAS+, on the weights' grid, normalised, sides multiples of `WeightsInfo.multiple`.
     Outputs, folded: [i, j, k, s] is the voxel (2i + s//4, 2j + s//2%2, 2k + s%2).
       "logits"  float16 (D/2, H/2, W/2, 8, classes)
       "side"    float16 (D/2, H/2, W/2, 8), positive is the person's right
-      "classes" uint8 (D/2, H/2, W/2, 8), the most probable softmax class
+      "classes" uint8 (D/2, H/2, W/2, 8), the most probable softmax class; of equally probable ones (bfloat16 makes a few) any
     Folded and channels last is how the convolutions leave it: unfolding the logits took longer
     than the network (measured), while unfolding the uint8 classes outside costs nothing.
     """
@@ -114,9 +149,15 @@ def build_model(path: Path, info: WeightsInfo | None = None) -> ov.Model:
     image = op.parameter([1, 1, -1, -1, -1], np.float32, name="image")
     image.output(0).set_names({"image"})
     features = build_features(tensors, image.output(0), len(info.filters))
-    moved = op.squeeze(op.transpose(features, [0, 2, 3, 4, 1]), [0]).output(0)  # (d, h, w, filters[0])
     weight, bias = _head(tensors)
     count = len(info.names)
+    if mirrored:
+        other = _turned(build_features(tensors, _turned(image.output(0)), len(info.filters)))
+        features = op.concat([features, other], axis=1).output(0)
+        sign = np.where(np.arange(weight.shape[1]) < count, 1.0, -1.0).astype(np.float32)  # the side logit changes places
+        back, back_bias = weight[MIRRORED_SUBVOXELS] * sign[:, None], bias[MIRRORED_SUBVOXELS] * sign
+        weight, bias = np.concatenate([weight, back], axis=2) / 2, (bias + back_bias) / 2
+    moved = op.squeeze(op.transpose(features, [0, 2, 3, 4, 1]), [0]).output(0)  # (d, h, w, hidden)
     width = weight.shape[2]
     grid = op.gather(op.shape_of(moved, "i64"), np.array([0, 1, 2]), np.array(0)).output(0)
     rows = op.reshape(moved, np.array([-1, width], dtype=np.int64), False).output(0)

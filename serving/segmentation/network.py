@@ -2,8 +2,9 @@
 
 The image is folded so that each 2x2x2 block becomes eight channels of one voxel twice as large
 (pixel unshuffle; Shi et al., CVPR 2016, reversed), the U-Net (Ronneberger et al. 2015, as nnU-Net
-builds it: Isensee et al., Nature Methods 2021; MONAI's `DynUNet`) runs there, and a 1x1x1 head
-answers for all eight sub-voxels. That costs an eighth and loses no input detail. While training,
+builds it: Isensee et al., Nature Methods 2021; MONAI's `DynUNet`) runs there, and a head of two 1x1x1
+convolutions, which sees the eight grey values beside the U-Net's features, answers for all eight
+sub-voxels. That costs an eighth and loses no input detail. While training,
 the loss looks at a few sub-voxel positions per step, so the head's cost stays small. The size of
 a voxel is the training's choice and stands in the weights' sidecar.
 """
@@ -21,13 +22,16 @@ from torch.nn import functional as F
 from serving.segmentation.labels import CLASS_COUNT
 
 SUBVOXELS = 8
+SLOPE = 0.01
+"""Of the leaky rectifiers, below zero."""
 
 
 @dataclass(frozen=True)
 class NetworkShape:
     """What is needed to build the network again; stored in the weights' sidecar."""
 
-    filters: tuple[int, ...] = (16, 48, 96, 160)
+    filters: tuple[int, ...] = (16, 32, 64, 128, 160)
+    hidden: int = 32
     classes: int = CLASS_COUNT
 
     @property
@@ -75,33 +79,59 @@ class BrainNetwork(nn.Module):
             upsample_kernel_size=[2] * (levels - 1),
             filters=list(self.shape.filters),
             norm_name=("instance", {"affine": True}),
-            act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.01}),
+            act_name=("leakyrelu", {"inplace": True, "negative_slope": SLOPE}),
         )
         self.backbone.output_block = nn.Identity()
         self.outputs = self.shape.classes + 1
+        self.mix = nn.Conv3d(self.shape.filters[0] + SUBVOXELS, self.shape.hidden, 1)
         # The eight sub-voxel answers share a base, and differ by what starts as zero: while training
         # only one of them is asked per step, and the base learns from every step.
-        self.base = nn.Conv3d(self.shape.filters[0], self.outputs, 1)
-        self.head = nn.Conv3d(self.shape.filters[0], SUBVOXELS * self.outputs, 1)
+        self.base = nn.Conv3d(self.shape.hidden, self.outputs, 1)
+        self.head = nn.Conv3d(self.shape.hidden, SUBVOXELS * self.outputs, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def features(self, image: Tensor) -> Tensor:
-        """The last feature map, (n, filters[0], D/2, H/2, W/2)."""
+    def levels(self, image: Tensor) -> list[Tensor]:
+        """The decoder's feature maps, coarse to fine; the last is (n, filters[0], D/2, H/2, W/2)."""
         folded = fold(image)
         if folded.device.type != "meta":
             folded = folded.contiguous(memory_format=torch.channels_last_3d)
-        return self.backbone(folded)
+        return self._decode(folded)
+
+    def _decode(self, folded: Tensor) -> list[Tensor]:
+        net = self.backbone
+        skips = [net.input_block(folded)]
+        for down in net.downsamples:
+            skips.append(down(skips[-1]))
+        maps = [net.bottleneck(skips[-1])]
+        for up, skip in zip(net.upsamples, reversed(skips), strict=True):
+            maps.append(up(maps[-1], skip))
+        return maps[1:]
+
+    def features(self, image: Tensor) -> Tensor:
+        """What the eight answers are read from, (n, hidden, D/2, H/2, W/2)."""
+        return self._mixed(self.levels(image)[-1], image)
+
+    def _mixed(self, finest: Tensor, image: Tensor) -> Tensor:
+        return F.leaky_relu(self.mix(torch.cat([finest, fold(image)], dim=1)), SLOPE)
 
     def at_subvoxels(self, image: Tensor, subvoxels: list[int]) -> Tensor:
         """Logits (len * n, classes + 1, D/2, H/2, W/2) of some of the eight sub-voxel positions."""
+        return self.answers(image, subvoxels)[0]
+
+    def answers(self, image: Tensor, subvoxels: list[int]) -> tuple[Tensor, list[Tensor]]:
+        """`at_subvoxels`, and the decoder's coarser feature maps, fine to coarse, for a loss on them too."""
         weight, bias = self._head()
-        features = self.features(image)
+        maps = self.levels(image)
+        features = self._mixed(maps[-1], image)
+        # A product of matrices leaves each class's plane in one piece, which the loss reads three times as fast.
+        columns = features.flatten(2).contiguous()
         rows = [slice(s * self.outputs, (s + 1) * self.outputs) for s in subvoxels]
-        return torch.cat([F.conv3d(features, weight[r], bias[r]) for r in rows])
+        answers = [weight[r].flatten(1) @ columns + bias[r, None] for r in rows]
+        return torch.cat(answers).unflatten(2, features.shape[2:]), maps[-2::-1]
 
     def _head(self) -> tuple[Tensor, Tensor]:
-        """Weight (8 * outputs, filters[0], 1, 1, 1) and bias (8 * outputs) of the whole head."""
+        """Weight (8 * outputs, hidden, 1, 1, 1) and bias (8 * outputs) of the whole head."""
         assert self.base.bias is not None and self.head.bias is not None
         weight = self.base.weight.repeat(SUBVOXELS, 1, 1, 1, 1) + self.head.weight
         return weight, self.base.bias.repeat(SUBVOXELS) + self.head.bias

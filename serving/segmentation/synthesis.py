@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from serving.segmentation.appearance import draw_contrast
 from serving.segmentation.atlas import COMPACT, COMPACT_OF, Atlas, class_table, side_table
-from serving.segmentation.labels import BACKGROUND, CSF, LESION
+from serving.segmentation.labels import BACKGROUND, CSF, INDEX, LESION
 from serving.segmentation.lesions import add_pathology
 
 FIELD_STEP_MM = 8
@@ -84,8 +84,8 @@ class Synthesiser:
         else:
             compact, image = self._deform(labels, atlas, size, flip, torch.from_numpy(mean).to(self.device))
         table = self.classes.clone()
-        if lesions_shown:
-            table[[COMPACT_OF[25], COMPACT_OF[57]]] = LESION
+        # What looks like white matter is to be called white matter, else its truth is noise.
+        table[[COMPACT_OF[25], COMPACT_OF[57], COMPACT_OF[77]]] = LESION if lesions_shown else INDEX["cerebral white matter"]
         classes, right = table[compact], self.sides[compact]
         if flip:
             right = torch.where(right < 2, 1 - right, right)

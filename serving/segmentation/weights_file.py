@@ -17,18 +17,21 @@ from serving.segmentation.labels import LEFT_IDS, NAMES, RIGHT_IDS
 if TYPE_CHECKING:
     from torch import nn
 
+    from serving.segmentation.network import NetworkShape
+
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 DEFAULT_WEIGHTS = WEIGHTS_FOLDER / "brain.safetensors"
 
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """The sidecar. path: the safetensors file; digest: its sha256; filters: the network's widths;
+    """The sidecar. path: the safetensors file; digest: its sha256; filters, hidden: the network's widths;
     names, left_ids, right_ids: per softmax class; spacing_mm: of input and output; step: iterations."""
 
     path: Path
     digest: str
     filters: tuple[int, ...]
+    hidden: int
     names: tuple[str, ...]
     left_ids: tuple[int, ...]
     right_ids: tuple[int, ...]
@@ -56,11 +59,12 @@ def read_info(path: Path = DEFAULT_WEIGHTS) -> WeightsInfo:
     digest = sha256_of(path)
     if digest != sidecar["sha256"]:
         raise ValueError(f"{path.name} is not the file its sidecar describes: its sha256 is {digest}")
-    known = {"sha256", "filters", "names", "left_ids", "right_ids", "spacing_mm", "step"}
+    known = {"sha256", "filters", "hidden", "names", "left_ids", "right_ids", "spacing_mm", "step"}
     return WeightsInfo(
         path=path,
         digest=digest,
         filters=tuple(sidecar["filters"]),
+        hidden=int(sidecar["hidden"]),
         names=tuple(sidecar["names"]),
         left_ids=tuple(sidecar["left_ids"]),
         right_ids=tuple(sidecar["right_ids"]),
@@ -70,7 +74,7 @@ def read_info(path: Path = DEFAULT_WEIGHTS) -> WeightsInfo:
     )
 
 
-def write_weights(state: dict[str, Any], filters: tuple[int, ...], step: int, path: Path, spacing_mm: float = 1.0, **extra: Any) -> str:
+def write_weights(state: dict[str, Any], shape: NetworkShape, step: int, path: Path, spacing_mm: float = 1.0, **extra: Any) -> str:
     """Write named parameters as bf16 safetensors and its sidecar, each atomically; return the sha256.
 
     The tensors go first, so a reader that finds a new file with an old sidecar sees a digest that
@@ -87,7 +91,8 @@ def write_weights(state: dict[str, Any], filters: tuple[int, ...], step: int, pa
         "format": "workbench.segmentation/1",
         "sha256": sha256_of(partial),
         "network": "serving.segmentation.network.BrainNetwork",
-        "filters": list(filters),
+        "filters": list(shape.filters),
+        "hidden": shape.hidden,
         "names": list(NAMES),
         "left_ids": LEFT_IDS.tolist(),
         "right_ids": RIGHT_IDS.tolist(),
@@ -112,6 +117,6 @@ def load_network(path: Path = DEFAULT_WEIGHTS) -> nn.Module:
     from serving.segmentation.network import BrainNetwork, NetworkShape, load_parameters
 
     info = read_info(path)
-    network = BrainNetwork(NetworkShape(filters=info.filters, classes=len(info.names)))
+    network = BrainNetwork(NetworkShape(filters=info.filters, hidden=info.hidden, classes=len(info.names)))
     load_parameters(network, load_file(path))
     return network.eval()

@@ -34,6 +34,8 @@ def zip_members(path: Path, limits: Imaging) -> Iterator[list[Source]]:
     except (zipfile.BadZipFile, OSError, ValueError, struct.error, UnicodeDecodeError, NotImplementedError):
         raise CorruptFile("The zip is damaged or cut off: its list of files cannot be read. Zip the folder again.") from None
     with archive:
+        if not all(info.filename for info in archive.infolist()):  # zipfile itself stumbles over such a name
+            raise CorruptFile("The zip is damaged: it has a file without a name. Zip the folder again.")
         infos = [info for info in archive.infolist() if not info.is_dir()]
         if len(infos) > limits.max_files:
             raise TooLarge(

@@ -1,8 +1,9 @@
 """What is kept of a scan's header: a fixed list, and values only where they are known words or plain numbers.
 
-Everything else of a DICOM header is forgotten when it has been read: names, ids, dates, places, descriptions, UIDs,
-private elements. Free text (series description, protocol name) is looked at for words such as "flair" to guess the
-sequence, and then dropped.
+Everything else of a DICOM header is forgotten when it has been read: names, ids, dates, places, descriptions, private
+elements. (The UIDs and the geometry that a DICOM SEG needs to refer to its series are kept apart from these facts:
+:mod:`serving.volume.dicom.source` says which, why, and how to have them replaced.) Free text (series description,
+protocol name) is looked at for words such as "flair" to guess the sequence, and then dropped.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def _from_dicom(
     header = header_for(scan.affine, scan.data.shape[1:])
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)
     form = format.replace("DICOM", "DICOM enhanced", 1) if scan.enhanced else format
-    return ScanFile(Volume(scan.data, affine, (scan.facts["sequence"],)), name, form, header, scan.facts, tuple(scan.warnings))
+    return ScanFile(Volume(scan.data, affine, (scan.facts["sequence"],)), name, form, header, scan.facts, tuple(scan.warnings), scan.source)
 
 
 def _from_heap(members: list[Source], limits: Imaging, volume_index: int | None, series: int | None, name: str, *, what: str) -> ScanFile:

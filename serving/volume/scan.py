@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 
 from serving.contracts import Volume
+
+if TYPE_CHECKING:
+    from serving.volume.dicom.source import SourceNote
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class ScanFile:
             the file: no description, no extensions, no dates. Whatever is written in this grid starts from it.
         facts: what else is kept of the file, from a fixed list (``serving.volume.facts.KEPT``); never an identifier.
         warnings: sentences for a person.
+        source: of a DICOM series, what a DICOM SEG refers to; never shown or logged.
     """
 
     volume: Volume
@@ -32,6 +36,7 @@ class ScanFile:
     header: nib.Nifti1Header
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    source: SourceNote | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -55,8 +55,8 @@ def main() -> None:
 
 
 def latest(page: Page, url: str) -> str:
-    """The newest finished job."""
-    jobs = json.loads(page.request.get(f"{url}/jobs").text())["jobs"]
+    """The newest finished analysis of a scan."""
+    jobs = json.loads(page.request.get(f"{url}/jobs?pipeline=imaging").text())["jobs"]
     return next(job["id"] for job in jobs if job["state"] == "done")
 
 

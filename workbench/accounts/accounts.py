@@ -6,7 +6,6 @@ only: a stolen database signs nobody in.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import secrets
 import threading
@@ -17,6 +16,7 @@ from sqlalchemy import CursorResult, update
 from sqlmodel import Session, col, select
 
 from infra.database import Database
+from infra.database.people import owner_of
 from infra.database.tables import ApiToken, SignInLink, User, now
 from infra.datafolder import DataFolder, write_private
 from infra.errors import InvalidInput, NotFound, NotSignedIn
@@ -53,11 +53,8 @@ class Accounts:
     def ensure_owner(self) -> User:
         """The owner, made at the first start (named as the person of this machine, without a password)."""
         with self.database.session() as session:
-            owner = session.exec(select(User).where(User.role == "owner").order_by(col(User.created_at))).first()
-            if owner is None:
-                owner = User(name=_machine_name(), role="owner")
-                session.add(owner)
-                session.flush()
+            owner, made = owner_of(session)
+            if made:
                 record(session, "user.created", user_id=owner.id, subject=owner.name, role="owner")
             return owner
 
@@ -267,10 +264,3 @@ class Accounts:
 def _sha256(secret: str) -> str:
     # The secrets are random and long: a plain hash is enough, there is nothing to guess.
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _machine_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "owner"

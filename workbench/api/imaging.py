@@ -13,8 +13,9 @@ from infra.errors import InvalidInput
 from workbench.api.files import file_response
 from workbench.api.jobs import job_view
 from workbench.api.uploads import FORM, Someone, receive_form
+from workbench.services.addresses import job_page
 from workbench.services.context import Services
-from workbench.services.results import StillRunning, job_address, load_report, open_artifact
+from workbench.services.results import StillRunning, load_report, open_artifact
 from workbench.services.uploads import start_analysis, start_sample
 
 # Shown in the browser; everything else is a download.
@@ -50,7 +51,7 @@ def imaging_routes(services: Services) -> APIRouter:
             job = await start_analysis(services, user, asked.upload, asked.options, idempotency_key=idempotency_key)
         else:
             raise InvalidInput("Send a file in the field 'file', or name an 'upload'.")
-        return JSONResponse({**job_view(job), "address": job_address(services, job.id)}, status_code=202)
+        return JSONResponse({**job_view(job), "address": services.settings.url + job_page(job.pipeline, job.id)}, status_code=202)
 
     @routes.get("/analysis/{job_id}", summary="The report; 202 while the job runs")
     async def report(job_id: str, user: Someone) -> Response:

@@ -78,7 +78,7 @@ def job_routes(services: Services) -> APIRouter:
     @routes.websocket("/{job_id}/events")
     async def follow(socket: WebSocket, job_id: str, after: int = 0) -> None:
         """First ``{"job": {...}}``, then an event a message, past ones first; closed after the last one."""
-        user = require_user(socket)
+        user = await require_user(socket)
         await socket.accept()
         try:
             await socket.send_json({"job": job_view(await find_job(services, user, job_id))})

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import orjson
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from infra.errors import InvalidInput
-from serving.contracts import Delta, Message, Segmentation, WriteOptions, json_ready
+from serving.contracts import ENTAILMENT_LABELS, Delta, Message, Segmentation, WriteOptions, json_ready
 from workbench.api.identity import require_user
 from workbench.api.multipart import MultipartForm
 from workbench.api.problems import body_of, problem_of
@@ -36,6 +37,17 @@ class Asked(BaseModel):
 
 class EmbedRequest(Asked):
     texts: list[str] = Field(min_length=1, max_length=1024, description="Texts, one vector each.")
+
+
+class Pair(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    claim: str = Field(max_length=20_000, description="What is claimed, or required.")
+    passage: str = Field(max_length=400_000, description="What is read to decide; of a long one, the sentences nearest to the claim.")
+
+
+class EntailRequest(Asked):
+    pairs: list[Pair] = Field(max_length=1024, description="Pairs of a claim and a passage.")
 
 
 class Turn(BaseModel):
@@ -64,9 +76,16 @@ def model_routes(services: Services) -> APIRouter:
     @routes.post("/embedding/embed", summary="Texts to unit vectors")
     async def embed(asked: EmbedRequest) -> Response:
         answer = await services.roles.require("embedding").embed(asked.texts, version=asked.version)
-        # Written by hand: FastAPI's encoder walks every number of every vector.
-        body = json.dumps({"vectors": answer.vectors.tolist(), "model": answer.model.as_dict()})
+        # FastAPI's encoder walks every number of every vector; orjson reads the array as it lies.
+        body = orjson.dumps({"vectors": answer.vectors, "model": answer.model.as_dict()}, option=orjson.OPT_SERIALIZE_NUMPY)
         return Response(body, media_type="application/json")
+
+    @routes.post("/entailment/entail", summary="Does a passage entail a claim, contradict it, or not mention it: probabilities a pair")
+    async def entail(asked: EntailRequest) -> JSONResponse:
+        pairs = [(pair.claim, pair.passage) for pair in asked.pairs]
+        answer = await services.roles.require("entailment").entail(pairs, version=asked.version)
+        answers = [dict(zip(ENTAILMENT_LABELS, map(float, row), strict=True)) for row in answer.probabilities]
+        return JSONResponse({"answers": answers, "model": answer.model.as_dict()})
 
     @routes.post("/llm/write", summary="A text as it is written (server-sent events)")
     async def write(asked: WriteRequest) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli import analyze, doctor, jobs, login, pipelines, status, up
+from workbench.cli import analyze, ask, comply, doctor, entail, evaluate, jobs, kb, login, models, pipelines, status, up
 
 app = typer.Typer(
     name="workbench",
@@ -14,10 +14,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="A research workbench on Ray: brain MRI reports and policy compliance, every sentence measured, seen or cited.",
 )
-for group in (up, status, login, doctor, analyze):
+for group in (up, status, login, doctor, analyze, ask, comply, entail):
     group.add_to(app)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(models.app, name="models")
 app.add_typer(pipelines.app, name="pipelines")
+app.add_typer(kb.app, name="kb")
+app.add_typer(evaluate.app, name="evaluate")
 
 
 def main() -> None:

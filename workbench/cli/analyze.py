@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.cli.running import Client
 
 FILES = ("segmentation.nii.gz", "report.json", "report.pdf", "overlay.png")
+MORE = ("segmentation.dcm",)  # where the scan was a DICOM series
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -24,28 +26,59 @@ def add_to(app: typer.Typer) -> None:
 
 
 def analyze(
-    scan: Annotated[Path, typer.Argument(help=".nii, .nii.gz, .mgz, .dcm, or a zip of a DICOM series.", exists=True, show_default=False)],
+    scans: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A scan (.nii.gz, .mgz, .nrrd, DICOM or its zip), or a folder of scans; with --study, the sequences of one visit.",
+            metavar="SCAN|FOLDER",
+            exists=True,
+            show_default=False,
+        ),
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="Folder for what comes out.", show_default=False)] = None,
+    study: Annotated[bool, typer.Option("--study", help="The scans are of one person's visit: report their lesions once.")] = False,
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,
 ) -> None:
     """Analyse a brain MRI: segmentation, measurements, report.
 
-    Uses the running workbench if there is one, else this process.
+    Uses the running workbench if there is one, else this process. A folder (or BIDS dataset) needs --out: it gets one
+    table and one quality page over all scans, and a second run does nothing twice. Several scans with --study are laid
+    over each other, and each lesion is told once, with the sequences that show it.
     """
+    if len(scans) > 1 and not study:
+        raise typer.BadParameter("Several scans: add --study if they are of one visit, or name the folder that they lie in.")
+    if study and (len(scans) < 2 or out is None):
+        raise typer.BadParameter("A study needs two scans or more, and --out, a folder for its results.")
+    scan = scans[0]
     with refusals(as_json):
-        from infra.errors import InvalidInput
         from infra.settings import load_settings
         from workbench.cli.report_text import report_text
         from workbench.cli.running import find_running
 
-        if scan.is_dir():
-            raise InvalidInput(f"{scan} is a folder. Name one scan at a time; a DICOM series as one zip.")
         settings = load_settings(home=home, profile=profile)
+        if study and out is not None:
+            from workbench.cli.study import study_of, study_text
+
+            result = study_of(scans, out, settings, find_running(settings), Progress())
+            print(result.model_dump_json() if as_json else f"{study_text(result)}\nFiles: {out}")
+            return
+        found = None
+        if scan.is_dir():
+            from pipelines.imaging.cohort import find_scans
+
+            found = find_scans(scan)
+        if found and not found.one_series:
+            from workbench.cli.cohort import analyze_folder
+
+            if out is None:
+                raise typer.BadParameter("A folder of scans needs a folder for its results.", param_hint="--out")
+            analyze_folder(found, out, settings, find_running(settings), as_json=as_json)
+            return
         client = find_running(settings)
         progress = Progress()
-        report = _remote(client, scan, out, progress) if client else _inline(scan, out, settings, progress)
+        report = analyze_remote(client, scan, out, progress) if client else _inline(scan, out, settings, progress)
         if as_json:
             print(json.dumps(report, ensure_ascii=False))
             return
@@ -81,11 +114,50 @@ def _inline(scan: Path, out: Path | None, settings: Any, progress: Progress) -> 
     return analyze_here(scan, out, settings=settings, progress=progress).model_dump(mode="json")
 
 
-def _remote(client: Client, scan: Path, out: Path | None, progress: Progress) -> dict[str, Any]:
-    from infra.errors import Cancelled, from_dict
+def analyze_remote(client: Client, scan: Path, out: Path | None, progress: Callable[[float, str], None]) -> dict[str, Any]:
+    """Send a scan to the running workbench, wait for its report, and bring its files to ``out``.
+
+    Raises:
+        WorkbenchError: what the job failed with.
+    """
+    from infra.errors import NotFound
 
     progress(0.0, f"Sending {scan.name} to {client.url}")
-    job = client.send_file("/imaging/analyze", scan, fields={})
+    job = finish(client, _send(client, scan), progress)
+    report = client.get(f"/imaging/analysis/{job['id']}")
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in (*FILES, *MORE):
+            try:
+                client.download(f"/imaging/analysis/{job['id']}/files/{name}", out / name)
+            except NotFound:
+                if name in FILES:
+                    raise
+    return report
+
+
+def _send(client: Client, scan: Path) -> dict[str, Any]:
+    """Send a file, or the folder of one DICOM series as a zip."""
+    if not scan.is_dir():
+        return client.send_file("/imaging/analyze", scan, fields={})
+    import tempfile
+
+    from pipelines.imaging.cohort import find_scans
+    from pipelines.imaging.cohort.keys import as_one_file
+
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        packed = as_one_file(find_scans(scan).scans[0].files, Path(folder), scan.resolve().name)
+        return client.send_file("/imaging/analyze", packed, fields={})
+
+
+def finish(client: Client, job: dict[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:
+    """The job when it is done; interrupted here, it is cancelled there.
+
+    Raises:
+        WorkbenchError: what the job failed with; Cancelled where somebody stopped it.
+    """
+    from infra.errors import Cancelled, from_dict
+
     try:
         job = _follow(client, job, progress)
     except KeyboardInterrupt:
@@ -95,15 +167,10 @@ def _remote(client: Client, scan: Path, out: Path | None, progress: Progress) ->
         raise from_dict({"details": {}, **(job["error"] or {"message": "The job failed."})})
     if job["state"] == "cancelled":
         raise Cancelled("The job was cancelled.")
-    report = client.get(f"/imaging/analysis/{job['id']}")
-    if out:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            client.download(f"/imaging/analysis/{job['id']}/files/{name}", out / name)
-    return report
+    return job
 
 
-def _follow(client: Client, job: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def _follow(client: Client, job: dict[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:
     """Wait for the job's end; a gateway that restarts meanwhile is waited for (the job is durable)."""
     from infra.errors import Unavailable
 

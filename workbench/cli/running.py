@@ -34,6 +34,9 @@ class Client:
     def post(self, path: str, body: Any = None) -> Any:
         return self._json(self._send("POST", path, json=body))
 
+    def delete(self, path: str) -> None:
+        self._send("DELETE", path)
+
     def send_file(self, path: str, file: Path, *, fields: dict[str, str]) -> Any:
         """POST a form with ``file``, which is read as it is sent."""
         with open(file, "rb") as opened:
@@ -92,7 +95,7 @@ def find_running(settings: Settings) -> Client | None:
     Raises:
         Unavailable: ``WORKBENCH_URL`` is set, and nobody answers there.
     """
-    token = os.environ.get("WORKBENCH_TOKEN") or owner_token(settings)
+    token = token_for(settings)
     if url := os.environ.get("WORKBENCH_URL"):
         client = Client(url, token)
         if not client.answers():
@@ -105,6 +108,11 @@ def find_running(settings: Settings) -> Client | None:
         if client.answers() and _knows(client):
             return client
     return None
+
+
+def token_for(settings: Settings) -> str | None:
+    """What signs this person in: ``WORKBENCH_TOKEN``, else the owner's token of the data folder; or None."""
+    return os.environ.get("WORKBENCH_TOKEN") or owner_token(settings)
 
 
 def owner_token(settings: Settings) -> str | None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 from infra.errors import Unavailable
 from infra.settings import Settings
 from infra.telemetry import logger
 from serving.roles import Roles
+
+if TYPE_CHECKING:
+    from pipelines.librarian import Desk
 
 log = logger(__name__)
 
@@ -52,6 +56,13 @@ class Cluster:
             raise Unavailable("Ray's head has not written its address yet.")
         join(address, self._settings if self._settings.ray.address is None else None)
         return serve_roles(self._settings)
+
+    def librarian(self) -> Desk:
+        """Who keeps the collections, through Ray. Only once :meth:`connect` has given the models."""
+        from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
+        from serving.remote import APP, serve_api
+
+        return RemoteLibrarian(serve_api().get_deployment_handle(LIBRARIAN, app_name=APP))
 
     def disconnect(self) -> None:
         import sys

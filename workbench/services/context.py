@@ -14,9 +14,11 @@ from serving.champions import read_champions
 from serving.contracts import ModelRef
 from serving.roles import Roles
 from workbench.accounts import Accounts
+from workbench.services.background import Background
 
 if TYPE_CHECKING:
     from pipelines.jobs import Jobs
+    from pipelines.librarian import Desk
     from workbench.services.cluster import Cluster
     from workbench.services.health import Health
 
@@ -33,8 +35,10 @@ class Services:
         accounts: people and how they sign in.
         jobs: durable jobs.
         connected: the models, once the gateway has reached them; None before.
+        desk: the librarian, likewise.
         cluster: the connection to Ray; None where this process uses none.
         health: the last look at the components.
+        background: what this process does while nobody waits for it.
     """
 
     settings: Settings
@@ -44,8 +48,10 @@ class Services:
     accounts: Accounts
     jobs: Jobs
     connected: Roles | None = field(default=None)
+    desk: Desk | None = field(default=None)
     cluster: Cluster | None = field(default=None)
     health: Health | None = field(default=None)
+    background: Background = field(default_factory=Background)
 
     @property
     def roles(self) -> Roles:
@@ -58,6 +64,17 @@ class Services:
             raise Unavailable("The models are still starting. Try again in a few seconds.")
         return self.connected
 
+    @property
+    def librarian(self) -> Desk:
+        """Who keeps the collections.
+
+        Raises:
+            Unavailable: it is still starting (or Ray is being restarted).
+        """
+        if self.desk is None:
+            raise Unavailable("The knowledge base is still starting. Try again in a few seconds.")
+        return self.desk
+
     def champions(self) -> dict[str, ModelRef]:
         """Which version of each role serves, from the snapshot in the data folder (MLflow is not asked)."""
         return read_champions(self.settings)
@@ -66,6 +83,7 @@ class Services:
         """Give back every connection."""
         if self.cluster is not None:
             self.cluster.disconnect()
+        self.background.close()
         self.jobs.close()
         self.database.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serving.contracts import ROLES, ModelRef, missing_sentence
+from serving.refusals import read_refusals
 from workbench.services.context import Services
 from workbench.services.health import deployments
 
@@ -37,4 +38,6 @@ def _card(services: Services, role: str, champion: ModelRef | None, states: dict
     if services.settings.model(role).backend == "none":
         return RoleCard(role, "missing", missing_sentence(role), None)
     state, sentence = states.get(role, ("missing", missing_sentence(role)))
+    if refused := read_refusals(services.settings).get(role):
+        sentence = f"{sentence} Version {refused.version} was promoted and refused: {refused.reason}"
     return RoleCard(role, state, sentence, champion)

@@ -36,14 +36,14 @@ class StillRunning(Unavailable):
     status = 409
 
 
-async def list_results(services: Services, user: User, limit: int = 20) -> list[ResultCard]:
-    """The person's latest results, newest first."""
+async def list_results(services: Services, user: User, limit: int = 20, *, pipeline: str = "imaging") -> list[ResultCard]:
+    """The person's latest results of a pipeline, newest first."""
 
     def find(session: Session) -> list[ResultCard]:
         query = (
             select(AnalysisResult, AnalysisJob)
             .join(AnalysisJob, col(AnalysisJob.id) == col(AnalysisResult.job_id))
-            .where(AnalysisJob.owner_id == user.id)
+            .where(AnalysisJob.owner_id == user.id, AnalysisJob.pipeline == pipeline)
             .order_by(col(AnalysisResult.created_at).desc())
             .limit(limit)
         )
@@ -105,8 +105,3 @@ def artifact_info(result: AnalysisResult, name: str) -> ObjectInfo:
     if noted is None:
         raise NotFound(f"This result has no file {name}. It has: {', '.join(sorted(result.artifacts)) or 'none'}.")
     return ObjectInfo(**noted)
-
-
-def job_address(services: Services, job_id: str) -> str:
-    """Where a person sees the job, running or finished."""
-    return f"{services.settings.url}/imaging?job={job_id}"

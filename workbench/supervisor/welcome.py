@@ -1,4 +1,7 @@
-"""What ``workbench up`` tells once it is ready; at the first start, with the bundled sample's finished report."""
+"""What ``workbench up`` tells once it is ready; at the first start, with the bundled sample's finished report.
+
+The compliance programme's sample is begun after that, as a job: nobody waits for it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from infra.datafolder import DataFolder
+from workbench.services.addresses import job_page
 
 if TYPE_CHECKING:
     from workbench.supervisor.supervisor import Supervisor
 
 SAMPLE = "mni152"
 KEY = "first-sample"
+DOCUMENT = "pellworth"
+DOCUMENT_KEY = "first-document"
+READING = 180.0
+"""Seconds that the starter policies may take to be read before the document is checked against them."""
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -36,11 +44,13 @@ class Welcome:
         if self._sample and not latest:
             await self._run_sample()
         elif latest and latest[0]["state"] not in ENDED:
-            self._say(f"{latest[0]['title']} goes on where it was: {self._address(latest[0]['id'])}")
+            self._say(f"{latest[0]['title']} goes on where it was: {self._address(latest[0])}")
         elif latest:
-            self._say(f"Latest: {latest[0]['title']}, {latest[0]['state']}: {self._address(latest[0]['id'])}")
+            self._say(f"Latest: {latest[0]['title']}, {latest[0]['state']}: {self._address(latest[0])}")
         minutes = supervisor.settings.gateway.sign_in_link_minutes
         self._say(f"Sign in (once, within {minutes} minutes): {supervisor.link}")
+        if self._sample and not latest:
+            await self._check_document()
 
     async def _run_sample(self) -> None:
         from workbench.cli.report_text import report_text
@@ -67,10 +77,18 @@ class Welcome:
         status, report = await self._ask(f"/imaging/analysis/{job['id']}")
         if status == 200:
             self._say("\n" + report_text(report) + "\n")
-        self._say(f"The report: {self._address(job['id'])}")
+        self._say(f"The report: {self._address(job)}")
 
-    def _address(self, job_id: str) -> str:
-        return f"{self._supervisor.settings.url}/imaging?job={job_id}"
+    async def _check_document(self) -> None:
+        """Begin the sample analysis of the compliance programme, and do not wait for it: the workbench is in use already."""
+        status, job = await self._ask(f"/mlops/samples/{DOCUMENT}/analyze", post={}, key=DOCUMENT_KEY, seconds=READING)
+        if status == 202:
+            self._say(f"A sample document is being checked against the starter policies: {self._address(job)}")
+        else:
+            self._say(f"The sample document could not be checked: {(job or {}).get('detail', 'the gateway did not answer')}")
+
+    def _address(self, job: dict[str, Any]) -> str:
+        return self._supervisor.settings.url + job_page(job["pipeline"], job["id"])
 
     async def _ask(self, path: str, **given: Any) -> tuple[int, Any]:
         from workbench.supervisor.small_http import ask

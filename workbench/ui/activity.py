@@ -8,6 +8,7 @@ import gradio as gr
 
 from infra.database import as_utc
 from infra.database.tables import AnalysisJob
+from workbench.services.addresses import job_page
 from workbench.services.context import Services
 from workbench.services.progress import JobProgress, list_progress
 from workbench.ui.shell import bottom_line, chip, empty, html, person, told, top_bar
@@ -81,7 +82,7 @@ def _row(item: JobProgress) -> str:
         stage += f' <span class="wb-quiet wb-number">{round(100 * job.fraction)} %</span>'
     why = f"<small>{escape(str((job.error or {}).get('message', '')))}</small>" if job.state == "failed" else ""
     return (
-        f'<tr data-state="{job.state}"><th scope="row"><a href="/imaging?job={job.id}">{escape(job.title)}</a>{why}</th>'
+        f'<tr data-state="{job.state}"><th scope="row"><a href="{job_page(job.pipeline, job.id)}">{escape(job.title)}</a>{why}</th>'
         f"<td>{chip(_NAMES.get(job.state, capital(job.state)), _KIND.get(job.state, 'plain'))}</td><td>{stage}</td>"
         f'<td class="wb-number">{duration(item.seconds)}</td><td class="wb-when">{moment(as_utc(job.created_at))}</td>'
         f'<td class="wb-actions">{_actions(job)}</td></tr>'
@@ -93,4 +94,4 @@ def _actions(job: AnalysisJob) -> str:
         return f'<button type="button" class="wb-link" data-job-action="cancel" data-job="{job.id}">Cancel</button>'
     if job.state in ("failed", "cancelled"):
         return f'<button type="button" class="wb-link" data-job-action="retry" data-job="{job.id}">Try again</button>'
-    return f'<a class="wb-link" href="/imaging?job={job.id}">Open</a>'
+    return f'<a class="wb-link" href="{job_page(job.pipeline, job.id)}">Open</a>'

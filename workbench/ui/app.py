@@ -6,8 +6,14 @@ import gradio as gr
 
 from workbench.services.context import Services
 from workbench.ui.activity import activity_page
+from workbench.ui.ask import ask_page
+from workbench.ui.cohorts import cohorts_page
+from workbench.ui.compliance import compliance_page
+from workbench.ui.compliance_dashboard import compliance_dashboard_page
 from workbench.ui.home import home_page
 from workbench.ui.imaging import imaging_page
+from workbench.ui.knowledge import knowledge_page
+from workbench.ui.requirements import requirements_page
 
 
 def build_pages(services: Services) -> gr.Blocks:
@@ -18,6 +24,24 @@ def build_pages(services: Services) -> gr.Blocks:
     with blocks.route("Imaging", "/imaging"):
         gr.Navbar(visible=False)
         imaging_page(services, blocks)
+    with blocks.route("Cohorts", "/cohorts"):
+        gr.Navbar(visible=False)
+        cohorts_page(services, blocks)
+    with blocks.route("Document analysis", "/compliance"):
+        gr.Navbar(visible=False)
+        compliance_page(services, blocks)
+    with blocks.route("Policies", "/requirements"):
+        gr.Navbar(visible=False)
+        requirements_page(services, blocks)
+    with blocks.route("Compliance dashboard", "/compliance-dashboard"):
+        gr.Navbar(visible=False)
+        compliance_dashboard_page(services, blocks)
+    with blocks.route("Knowledge", "/knowledge"):
+        gr.Navbar(visible=False)
+        knowledge_page(services, blocks)
+    with blocks.route("Ask", "/ask"):
+        gr.Navbar(visible=False)
+        ask_page(services, blocks)
     with blocks.route("Activity", "/activity"):
         gr.Navbar(visible=False)
         activity_page(services, blocks)

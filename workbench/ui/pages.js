@@ -28,6 +28,32 @@
     } catch { /* the name is a nicety */ }
   }
 
+  // Notices: how many are unread, asked now and then while the page is looked at; opening the list reads them.
+  async function news() {
+    const place = document.querySelector("[data-news]");
+    if (!place || document.hidden) return;
+    try {
+      const answer = await fetch("/notifications", { credentials: "same-origin" });
+      if (!answer.ok) return;
+      const said = await answer.json();
+      const count = place.querySelector("[data-unread]");
+      count.hidden = !said.unread;
+      count.textContent = said.unread > 99 ? "99+" : said.unread;
+      if (place.open || !said.notifications.length) return;
+      place.querySelector("[data-notices]").replaceChildren(...said.notifications.map((one) => {
+        const link = document.createElement("a");
+        link.href = one.link;
+        if (!one.read) link.className = "unread";
+        const when = document.createElement("small");
+        when.textContent = new Date(one.created_at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+        link.append(one.text, when);
+        return link;
+      }));
+    } catch { /* the gateway is being restarted: asked again soon */ }
+  }
+  const readNews = () => fetch("/notifications/read", { method: "POST", credentials: "same-origin" })
+    .then(() => document.querySelectorAll("[data-unread]").forEach((count) => { count.hidden = true; }), () => {});
+
   function show(labels, mm) {
     const viewer = document.getElementById("viewer");
     if (!viewer) return;
@@ -51,6 +77,8 @@
       document.body.classList.toggle("dark", dark);
       return;
     }
+    const opened = target.closest("[data-news] summary");
+    if (opened && !opened.parentElement.open && !opened.querySelector("[data-unread]").hidden) readNews();
     for (const menu of document.querySelectorAll("details.wb-menu[open]")) if (!menu.contains(target)) menu.open = false;
   });
   document.addEventListener("keydown", (event) => {
@@ -71,10 +99,21 @@
     if (document.title !== wanted) document.title = wanted;
   }
 
+  // On a narrow screen the bar scrolls: the page that one is on is brought into sight, once.
+  function bar() {
+    const here = document.querySelector(".wb-bar nav a[aria-current]:not([data-seen])");
+    if (!here) return;
+    here.dataset.seen = "yes";
+    here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 24;
+  }
+
   let waiting = false;
-  const settle = () => { waiting = false; applyTheme(); localTimes(document); whoAmI(); title(); };
+  const settle = () => { waiting = false; applyTheme(); localTimes(document); whoAmI(); title(); bar(); };
   const start = () => {
     settle();
+    setTimeout(news, 400);
+    setInterval(news, 5000);
+    document.addEventListener("visibilitychange", news);
     new MutationObserver(() => {
       if (waiting) return;
       waiting = true;

@@ -21,6 +21,7 @@ _LESION = re.compile(r"lesion (\d+) volume")
 _FILES = (
     ("report.pdf", "Report (PDF)"),
     ("segmentation.nii.gz", "Segmentation"),
+    ("segmentation.dcm", "DICOM SEG"),
     ("report.json", "JSON"),
     ("statistics.csv", "CSV"),
 )

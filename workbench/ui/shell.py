@@ -17,7 +17,15 @@ from workbench.ui.words import escape
 log = logger(__name__)
 
 # Only pages that exist stand here: (name, address).
-PAGES = (("Home", "/"), ("Imaging", "/imaging"), ("Activity", "/activity"))
+PAGES = (
+    ("Home", "/"),
+    ("Imaging", "/imaging"),
+    ("Cohorts", "/cohorts"),
+    ("Compliance", "/compliance"),
+    ("Knowledge", "/knowledge"),
+    ("Ask", "/ask"),
+    ("Activity", "/activity"),
+)
 
 
 def person(request: gr.Request) -> User:
@@ -42,6 +50,8 @@ def top_bar(active: str) -> gr.HTML:
     links = "".join(f'<a href="{address}"{" aria-current=page" if name == active else ""}>{name}</a>' for name, address in PAGES)
     return html(
         f"""<header class="wb-bar"><a class="wb-brand" href="/">Workbench</a><nav aria-label="Pages">{links}</nav>
+        <details class="wb-menu wb-news" data-news><summary aria-label="Notifications">Notices<b data-unread hidden></b></summary>
+        <div data-notices><p>Nothing yet. What your analyses have to say is told here.</p></div></details>
         <details class="wb-menu"><summary data-me>Account</summary><div>
         <button type="button" data-theme-toggle>Light or dark</button>
         <a href="/auth/password">Password</a><a href="/docs">API</a><a href="/mlflow/">MLflow</a>
@@ -87,6 +97,15 @@ def chip(text: str, kind: str = "plain", title: str = "") -> str:
 def panel(title: str, body: str, *, aside: str = "") -> str:
     """A titled card."""
     return f'<section class="wb-card"><div class="wb-card-head"><h2>{escape(title)}</h2>{aside}</div>{body}</section>'
+
+
+def progress_bar(label: str, fraction: float, kind: str = "") -> str:
+    """A bar; ``kind`` is a class beside ``wb-progress``."""
+    percent = round(100 * fraction)
+    return (
+        f'<div class="wb-progress {kind}" role="progressbar" aria-label="{escape(label)}" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
+    )
 
 
 def empty(title: str, text: str) -> str:

@@ -8,7 +8,7 @@ from html import escape
 
 from infra.database import as_utc
 
-__all__ = ["ago", "capital", "duration", "escape", "moment", "number", "percent", "said"]
+__all__ = ["ago", "capital", "duration", "escape", "moment", "number", "percent", "plural", "said", "size"]
 
 
 def duration(seconds: float | None) -> str:
@@ -52,6 +52,22 @@ def number(value: float, *, digits: int = 1) -> str:
 def percent(value: float, *, sign: bool = False) -> str:
     text = f"{value:+.1f}" if sign else f"{value:.1f}"
     return ("0.0" if float(text) == 0 else text.replace("-", "−")) + " %"
+
+
+def size(count: int) -> str:
+    """Bytes as people say them: ``0 B``, ``340 kB``, ``24 MB``, ``1.3 GB``."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    digits = 1 if unit != "B" and value < 9.95 else 0
+    return f"{value:.{digits}f} {unit}"
+
+
+def plural(count: int, word: str) -> str:
+    """``1 document``, ``12 documents``, ``3 400 chunks``; the thousands apart."""
+    return f"{number(count, digits=0)} {word}{'' if count == 1 else 's'}"
 
 
 def capital(text: str) -> str:

@@ -21,7 +21,8 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
 
 TAGS = [
-    "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "Manufacturer", "SeriesDescription", "ProtocolName", "SequenceName",
+    "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID",
+    "Modality", "Manufacturer", "SeriesDescription", "ProtocolName", "SequenceName",
     "BodyPartExamined", "ScanningSequence", "SequenceVariant", "MRAcquisitionType", "SliceThickness", "RepetitionTime", "EchoTime",
     "InversionTime", "MagneticFieldStrength", "SpacingBetweenSlices", "FlipAngle", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
     "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "TemporalPositionIdentifier", "SamplesPerPixel",

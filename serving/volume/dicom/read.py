@@ -13,6 +13,7 @@ from infra.settings import Imaging
 from serving.volume.dicom.headers import Header, read_header
 from serving.volume.dicom.pixels import read_pixels
 from serving.volume.dicom.series import Series, find_series
+from serving.volume.dicom.source import SourceNote, note_of
 from serving.volume.dicom.stack import stack
 from serving.volume.sources import Source
 from serving.volume.voxels import finish
@@ -20,13 +21,15 @@ from serving.volume.voxels import finish
 
 @dataclass(frozen=True)
 class DicomScan:
-    """Voxels ``(1, i, j, k)``, affine (RAS+), kept facts, warnings, and whether one enhanced file held it all."""
+    """Voxels ``(1, i, j, k)``, affine (RAS+), kept facts, warnings, whether one enhanced file held it all, and what a
+    DICOM SEG refers to."""
 
     data: np.ndarray
     affine: np.ndarray
     facts: dict[str, Any]
     warnings: list[str]
     enhanced: bool
+    source: SourceNote | None = None
 
 
 def read_dicom(sources: Iterable[Source], *, limits: Imaging, volume_index: int | None, series: int | None) -> DicomScan:
@@ -52,7 +55,7 @@ def read_dicom(sources: Iterable[Source], *, limits: Imaging, volume_index: int 
         warnings.insert(0, f"{len(found)} series were sent; series {number} was read ({how}). The others: {others}.")
     facts = {**chosen.facts, "slices": len(built.frames)}
     enhanced = "PerFrameFunctionalGroupsSequence" in chosen.frames[0].header.data
-    return DicomScan(data, built.affine, facts, [*built.warnings, *warnings], enhanced)
+    return DicomScan(data, built.affine, facts, [*built.warnings, *warnings], enhanced, note_of(built))
 
 
 def dicom_series(sources: Iterable[Source], *, limits: Imaging) -> list[dict[str, Any]]:

@@ -15,8 +15,15 @@ from fastapi.responses import StreamingResponse
 from infra.telemetry import configure_logging
 from tests.e2e.harness.world import make_world
 from workbench.api.auth import auth_routes
+from workbench.api.cohorts import cohort_routes
+from workbench.api.compliance import compliance_routes
+from workbench.api.compliance_files import compliance_file_routes
 from workbench.api.identity import Guard, require_user
+from workbench.api.knowledge import knowledge_routes
+from workbench.api.notifications import notification_routes
 from workbench.api.problems import install_problems
+from workbench.api.questions import question_routes
+from workbench.api.uploads import upload_routes
 from workbench.services.context import Services
 from workbench.services.results import open_artifact
 from workbench.ui.mount import mount_pages
@@ -27,10 +34,17 @@ def build(services: Services) -> FastAPI:
     app = FastAPI()
     install_problems(app)
     app.include_router(auth_routes(services.accounts))
+    app.include_router(cohort_routes(services))
+    app.include_router(compliance_routes(services))
+    app.include_router(compliance_file_routes(services))
+    app.include_router(knowledge_routes(services))
+    app.include_router(notification_routes(services))
+    app.include_router(question_routes(services))
+    app.include_router(upload_routes(services))
 
     @app.get("/imaging/analysis/{job_id}/files/{name}")
     async def files(job_id: str, name: str, request: Request) -> StreamingResponse:
-        stream, info = await open_artifact(services, require_user(request), job_id, name)
+        stream, info = await open_artifact(services, await require_user(request), job_id, name)
         return StreamingResponse(stream, media_type=info.media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
     mount_pages(app, services)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from infra.datafolder import DataFolder
 from infra.errors import Cancelled, CorruptFile, WorkbenchError
 from infra.objectstore import make_object_store
 from infra.settings import Settings, load_settings
-from pipelines.catalog import Catalog
+from pipelines.catalog import CATALOG, Catalog
 from pipelines.definition import Pipeline, Stage, State
 from pipelines.imaging.measure import measure
 from pipelines.imaging.report import Report, ReportInput, ReportModel, ReportQuality
@@ -24,6 +24,8 @@ from pipelines.jobs import Jobs
 from pipelines.ledger import Ledger
 from serving.contracts import Structure
 from tests.e2e.harness.brain import write_brain
+from tests.e2e.harness.papers import add_a_librarian, seed_collection
+from tests.e2e.harness.policies import checks_documents, seed_analyses, seed_policies, simulated_roles
 from workbench.accounts import Accounts
 from workbench.services.context import Services
 
@@ -75,15 +77,16 @@ class SimulatedJobs(Jobs):
     """
 
     def __init__(self, settings: Settings, database: Database, left: dict[str, Any], seconds: float = 0.7) -> None:
-        super().__init__(settings, database, Catalog({"imaging": "tests.e2e.harness.world:PIPELINE"}))
+        super().__init__(settings, database, Catalog({**CATALOG.entries, "imaging": "tests.e2e.harness.world:PIPELINE"}))
         self._workflows = NoWorkflows()  # type: ignore[assignment]
         self.left = left
         self.seconds = seconds
         self.ledger = Ledger(database)
         self.tasks: set[asyncio.Task[None]] = set()
+        self.runs: dict[str, Callable[[AnalysisJob], Coroutine[Any, Any, None]]] = {"imaging": self._walk}
 
     async def _launch(self, job: AnalysisJob) -> None:
-        task = asyncio.create_task(self._walk(job))
+        task = asyncio.create_task(self.runs[job.pipeline](job))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -133,6 +136,12 @@ def make_world(home: Path, *, port: int, seconds: float = 0.7, seeded: bool = Tr
             empty = session.get(AnalysisJob, "seed0") is None
         if empty:
             asyncio.run(_seed(services, owner, jobs))
+            seed_collection(settings)
+            seed_policies(settings)
+            asyncio.run(seed_analyses(services, owner, jobs.ledger))
+    services.connected = simulated_roles()
+    jobs.runs["compliance"] = checks_documents(services, jobs.ledger)
+    jobs.runs["ingestion"] = add_a_librarian(services, jobs.ledger, seconds)
     return services, owner
 
 
@@ -189,7 +198,11 @@ def _leave_result(settings: Settings, store: Any, home: Path) -> dict[str, Any]:
     _overlay(scan, labels, made / "overlay.png")
     names = ("scan.nii.gz", "segmentation.nii.gz", "report.json", "report.pdf", "statistics.csv", "overlay.png")
     artifacts = {name: store.put(bucket, f"seed/{name}", made / name).as_dict() for name in names}
-    summary = {"headline": report["sentences"][0]["text"], "quality": "good", "confidence": report["confidence"]}
+    values = {m["name"]: m["value"] for m in report["measurements"]}
+    summed = {f"{name.replace(' ', '_')}_ml": values[f"{name} volume"] for name in ("brain", "grey matter", "white matter", "ventricle")}
+    summary = {
+        "headline": report["sentences"][0]["text"], "quality": "good", "confidence": report["confidence"], "lesions": 0, **summed,
+    }  # fmt: skip
     return {"summary": summary, "artifacts": artifacts, "models": MODELS, "notification": "Your report is ready."}
 
 

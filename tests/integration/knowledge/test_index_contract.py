@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from infra.errors import InvalidInput
+from knowledge.index import contract
 from knowledge.index.contract import Entry, Index
 
 DIMENSIONS = 16
@@ -157,6 +158,15 @@ def test_many_small_saves_keep_everything(index: Index):
             assert index.dense(vectors[number], 1)[0].id == number + 1
             assert [hit.id for hit in index.lexical(f"word{number}", 3)] == [number + 1]
     assert [hit.id for hit in index.dense(vectors[4], 9, (("batch:2",),))] == [6]
+
+
+def test_it_is_filled_anew(filled: Index, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(contract, "SAVED_AT_ONCE", 5)  # more than one save
+    filled.remove([1])  # staged, and overtaken
+    filled.reindex((Entry(100 + row, f"whale number {row}"), vector) for row, vector in enumerate(np.eye(DIMENSIONS, dtype=np.float32)))
+    assert filled.ids() == {100 + row for row in range(DIMENSIONS)}
+    assert filled.dense(np.eye(DIMENSIONS, dtype=np.float32)[1], 1)[0].id == 101
+    assert len(filled.lexical("whales", 2 * DIMENSIONS)) == DIMENSIONS
 
 
 def test_clear_empties_it(filled: Index):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,23 @@ from infra.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from infra.objectstore import LocalObjectStore
 from knowledge.chunking import ChunkOptions, chunk_document, embedded_tokens, embedding_text
 from knowledge.index import open_index
-from knowledge.library import Library, Source, StoredChunks, create_collection, find_collection, readable_collections, set_member
+from knowledge.library import (
+    Library,
+    Source,
+    StoredChunks,
+    create_collection,
+    find_collection,
+    heal,
+    readable_collections,
+    rebuild,
+    set_member,
+    versions,
+)
 from knowledge.metadata import extract_facts
 from knowledge.reading import Document
 from knowledge.reading.records import record_document
 from knowledge.retriever import KnowledgeRetriever
-from knowledge.search import Searcher
+from knowledge.search import FAST, Searcher
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,15 @@ class House:
         vectors = self.embedder.vectors([embedding_text(facts.title, chunk.context, chunk.text) for chunk in chunks])
         digest = hashlib.sha256(document.text.encode()).hexdigest()
         return self.library.put(document, chunks, vectors, facts, Source(None, len(document.text), digest))
+
+    def put_file(self, name: str, text: str):
+        """The same, of a document that has a file."""
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        key = self.store.put("kb-raw", f"{self.collection.id}/files/{digest}", text.encode(), media_type="text/plain").key
+        document = record_document(name, text)
+        chunks = chunk_document(document, embedded_tokens())
+        vectors = self.embedder.vectors([chunk.text for chunk in chunks])
+        return self.library.put(document, chunks, vectors, extract_facts(document), Source(key, len(text), digest))
 
     @property
     def searcher(self) -> Searcher:
@@ -125,6 +145,23 @@ async def test_a_new_version_replaces_the_old_one(house: House):
     assert house.library.unchanged("a", second.sha256) is not None and house.library.unchanged("a", first.sha256) is None
 
 
+def test_versions_of_a_file_stay_until_there_are_too_many_or_it_is_removed(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(versions, "KEPT", 2)
+    for number in (1, 2, 2, 3, 4):  # the same again is no new version
+        house.put_file("a", f"Text number {number} about penguins.")
+    with house.database.session() as session:
+        kept = versions.versions_of(session, house.library.find(["a"])[0].id)
+    assert [one.version for one in kept] == [4, 3] and house.library.find(["a"])[0].version == 5
+    texts = [versions.version_text(house.store, "kb-raw", one, "a").text for one in kept]
+    assert texts == ["Text number 3 about penguins.", "Text number 2 about penguins."]
+    assert house.store.get("kb-raw", kept[0].key) == texts[0].encode()
+    assert len(house.index) == 1 and house.objects() == 2 + 1 + 4  # texts and vectors, the file, two versions with theirs
+    house.store.put("kb-raw", f"{house.collection.id}/versions/left-by-a-kill.zip", b"x", media_type="application/zip")
+    heal(house.library)
+    assert house.objects() == 7
+    assert len(house.library.remove("a")) == 3 and house.objects() == 0
+
+
 async def test_there_is_no_moment_without_the_document(house: House, monkeypatch: pytest.MonkeyPatch):
     house.put(record_document("a", "Old words about penguins."))
     seen, save = [], house.index.save
@@ -161,7 +198,7 @@ async def test_an_index_that_is_lost_is_built_again_as_it_was(house: House):
     before = await house.searcher.search("number3 aspirin", 5)
     house.index.clear()
     assert await house.searcher.search("number3 aspirin", 5) == []
-    count = house.library.rebuild()
+    count = rebuild(house.library)
     assert count == len(house.index) > 5
     after = await house.searcher.search("number3 aspirin", 5)
     assert [(p.document, p.start, p.text) for p in after] == [(p.document, p.start, p.text) for p in before]
@@ -185,6 +222,18 @@ async def test_filters_and_names_in_the_question(house: House):
     assert {p.document for p in named} == {"Borg-2018"}
     assert (await house.searcher.search("Acme's FY2019 capital expenditure", 3))[0].document == "Acme-2019"
     assert {p.document for p in await house.searcher.search("capital expenditure", 5, {"year": 2018})} == {"Acme-2018", "Borg-2018"}
+
+
+async def test_in_reports_a_figure_is_found_under_the_name_that_they_give_it(house: House):
+    metadata = {"company": "Acme", "year": "2018", "type": "10-k"}
+    flows = "Consolidated Statements of Cash Flows\nPurchases of property, plant and equipment\t(1,577)\t(1,373)"
+    notes = "Risks of our spending: how much capex there is in 2018 depends on what the FY2018 budget of Acme says."
+    house.put(record_document("flows", flows, metadata=metadata))
+    house.put(record_document("notes", notes, metadata=metadata))
+    question = "How much was the FY2018 capex of Acme, by the cash flow statement?"
+    assert (await house.searcher.search(question, 2))[0].document == "flows"
+    plain = replace(FAST, title_bonus=0.0, year_bonus=0.0)
+    assert {p.document for p in await house.searcher.search(question, 2, None, plain)} == {"flows", "notes"}
 
 
 @pytest.mark.parametrize(("query", "k"), [("", 5), ("  \n", 5), ("x", 0)])

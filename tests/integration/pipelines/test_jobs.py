@@ -20,11 +20,13 @@ from infra.database.tables import AnalysisJob, AnalysisResult, JobEvent, Notific
 from infra.errors import Conflict, InvalidInput, NotFound
 from infra.settings import Settings, load_settings
 from infra.telemetry import correlated
+from pipelines.capacity import jobs_at_once
 from pipelines.catalog import Catalog
 from pipelines.durable import Workflows
 from pipelines.jobs import Jobs
 from tests.integration.pipelines.cluster import Cluster, until
 from tests.integration.pipelines.trial import OLD, marks
+from tests.services import fresh_database
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -89,17 +91,6 @@ def house(request, tmp_path_factory):
         cluster.close()
         jobs.close()
         database.close()
-
-
-def fresh_database(server: str) -> str:
-    import psycopg
-
-    name = f"jobs_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    head, _, query = server.partition("?")
-    base = head.rpartition("/")[0].replace("postgresql://", "postgresql+psycopg://")
-    return f"{base}/{name}" + (f"?{query}" if query else "")
 
 
 async def test_a_job_runs_through_its_stages_and_leaves_a_result(house):
@@ -242,7 +233,7 @@ async def test_a_cancel_interrupts_the_stage(house):
 
 
 async def test_jobs_wait_in_the_queue_and_can_be_cancelled_there(house):
-    busy = [await house.submit(seconds={"first": 3}) for _ in range(house.settings.jobs.concurrency)]
+    busy = [await house.submit(seconds={"first": 3}) for _ in range(jobs_at_once(house.settings))]
     for _, path in busy:
         await house.until_marked(path, "first")  # both at once: the stages of two jobs do not wait for each other
     waiting, path = await house.submit()

@@ -41,7 +41,7 @@ def client(settings: Settings):
 
 
 def test_embedded_models_are_version_1_and_champion_with_backend_digest_and_source(registered: Settings) -> None:
-    for role in ("segmentation", "embedding", "llm"):
+    for role in ("segmentation", "embedding", "llm", "entailment"):
         found = client(registered).search_model_versions(f"name = '{registered_name(role)}'")
         assert [str(v.version) for v in found] == ["1"]
         known = embedded_version(registered, role)
@@ -96,7 +96,7 @@ def test_newer_embedded_weights_become_the_next_version_and_serve(registered: Se
 
 def test_before_the_first_registration_the_embedded_models_serve_as_version_1(settings: Settings) -> None:
     found = read_champions(settings)
-    assert {role: ref.version for role, ref in found.items()} == {"segmentation": "1", "embedding": "1", "llm": "1"}
+    assert {role: ref.version for role, ref in found.items()} == {"segmentation": "1", "embedding": "1", "llm": "1", "entailment": "1"}
 
 
 def test_a_role_switched_off_has_no_champion() -> None:

@@ -28,7 +28,7 @@ def log_lines(served: Served, role: str, correlation_id: str) -> list[dict]:
 
 
 async def test_every_role_that_a_model_fulfils_answers_under_its_champions_name(served: Served) -> None:
-    assert set(served.roles.missing()) == {"vlm", "entailment"}
+    assert set(served.roles.missing()) == {"vlm"}
     champions = read_champions(served.settings)
     embedded = await served.roles.embedding.embed(["a scan", "a policy"])
     assert embedded.vectors.shape == (2, 384) and embedded.model == champions["embedding"]
@@ -37,6 +37,8 @@ async def test_every_role_that_a_model_fulfils_answers_under_its_champions_name(
     noise = Volume(np.random.default_rng(0).random((1, 40, 40, 40), np.float32), np.eye(4))
     found = await served.roles.segmentation.segment(noise)
     assert found.labels.shape == (40, 40, 40) and found.model == champions["segmentation"]
+    read = await served.roles.entailment.entail([("Wheels turn.", "All wheels turn."), ("Wheels turn.", "It rained.")])
+    assert read.probabilities.shape == (2, 3) and read.model == champions["entailment"]
 
 
 async def test_errors_come_back_as_themselves(served: Served) -> None:
@@ -93,8 +95,12 @@ async def test_every_replica_can_be_told_to_read_the_champion_anew(served: Serve
     from ray import serve
 
     handle = serve.get_deployment_handle("embedding", app_name=APP)
-    assert (await handle.refresh.remote())["version"] == read_champions(served.settings)["embedding"].version
-    assert len(await handle.loaded.remote()) == 1
+    # Other tests of this cluster may have promoted a version: what counts is that the champion is there, and nothing twice.
+    before = sorted(ref["version"] for ref in await handle.loaded.remote())
+    champion = read_champions(served.settings)["embedding"]
+    assert (await handle.refresh.remote())["version"] == champion.version
+    after = await handle.loaded.remote()
+    assert champion.as_dict() in after and sorted(ref["version"] for ref in after) == before
 
 
 async def test_a_killed_replica_comes_back(served: Served) -> None:

@@ -18,7 +18,7 @@ import uvicorn
 from infra.database import Database, migrate
 from infra.errors import Unavailable
 from infra.settings import load_settings
-from serving.contracts import Delta, Embeddings, ModelRef, Quality, Segmentation
+from serving.contracts import Delta, Embeddings, Entailment, ModelRef, Quality, Segmentation
 from serving.roles import Roles
 from workbench.gateway import build_gateway
 from workbench.services.context import Services, make_services
@@ -33,6 +33,14 @@ class HashedWords:
         rows = [np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8).astype(np.float32) for text in texts]
         vectors = np.stack([row / np.linalg.norm(row) for row in rows])
         return Embeddings(vectors, REF)
+
+
+class SharedWords:
+    """An entailment model: the share of the claim's words that the passage has is entailed, the rest not mentioned."""
+
+    async def entail(self, pairs, *, version=None):
+        shares = [len(set(claim.split()) & set(passage.split())) / max(1, len(set(claim.split()))) for claim, passage in pairs]
+        return Entailment(np.array([[share, 0, 1 - share] for share in shares], np.float32).reshape(-1, 3), REF)
 
 
 class Echo:
@@ -91,7 +99,7 @@ def running() -> Iterator[Running]:
     settings = load_settings(gateway={"port": free_port(), "max_upload_mb": 3})
     migrate(Database(settings.database_url))
     services = make_services(settings)
-    services.connected = Roles(segmentation=Threshold(), llm=Echo(), embedding=HashedWords())
+    services.connected = Roles(segmentation=Threshold(), llm=Echo(), embedding=HashedWords(), entailment=SharedWords())
     token = services.accounts.ensure_owner_token(services.accounts.ensure_owner())
     app = build_gateway(services, pages=False)
     server = uvicorn.Server(uvicorn.Config(app, port=settings.gateway.port, log_config=None, access_log=False))

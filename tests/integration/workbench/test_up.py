@@ -40,6 +40,12 @@ class House:
         url, headers = f"http://127.0.0.1:{self.port}{path}", {"Authorization": f"Bearer {token}"}
         return httpx.get(url, headers=headers, trust_env=False, timeout=seconds)
 
+    def client(self) -> httpx.Client:
+        """Signed in by the owner's token."""
+        token = DataFolder(self.home).owner_token.read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, trust_env=False, timeout=60)
+
     def pid_of(self, name: str) -> int | None:
         return next((process.pid for process in measure(marked(self.home)) if process.name == name), None)
 
@@ -140,6 +146,89 @@ def test_bad_input_is_a_failed_job_with_a_sentence(house, tmp_path):
     assert jobs[0]["state"] == "failed" and jobs[0]["title"] == "text.nii.gz"
     shown = json.loads(house.run("jobs", "show", jobs[0]["id"][:8], "--json").stdout)
     assert shown["events"][-1]["kind"] == "failed"
+
+
+POLICY = """# Supplier policy
+
+The supplier must notify the bank of security incidents within 24 hours. A late notification is critical.
+
+The supplier must not sell client data.
+
+The supplier may use cloud services.
+"""
+CONTRACT = """# Contract
+
+The supplier shall notify the bank of security incidents within ten days.
+
+The supplier shall not sell client data.
+"""
+
+
+@pytest.fixture(scope="module")
+def checked(house, tmp_path_factory) -> tuple[dict, Path]:
+    """What ``workbench comply --json`` says of a contract, by the workbench that runs; and the folder of its files."""
+    folder = tmp_path_factory.mktemp("contracts")
+    (folder / "policy.md").write_text(POLICY)
+    (folder / "contract.md").write_text(CONTRACT)
+    added = house.run("kb", "add", str(folder / "policy.md"), "--collection", "supplier rules", "--json")
+    assert json.loads(added.stdout)["documents"][0]["state"] == "ready", added.stderr
+    done = house.run("comply", str(folder / "contract.md"), "--policies", "supplier rules", "--out", str(folder / "out"), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout), folder
+
+
+def test_a_document_is_checked_by_the_workbench_that_runs(house, checked):
+    said, folder = checked
+    assert house.get(f"/jobs/{said['job']}").json()["state"] == "done"  # it was a job of the workbench, not of the command
+    assert [(one["name"], one["version"], one["requirements"]) for one in said["policies"]] == [("supplier rules", 1, 3)]
+    incidents, data, cloud = said["requirements"]
+    assert (incidents["modality"], data["modality"], cloud["modality"]) == ("obligation", "prohibition", "permission")
+    assert (incidents["verdict"], incidents["severity"]) == ("violated", "critical")
+    assert data["verdict"] == "satisfied"
+    assert POLICY[incidents["source"]["start"] : incidents["source"]["end"]] == incidents["source"]["text"]
+    for one in said["requirements"]:
+        assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert all(CONTRACT[span["start"] : span["end"]] == span["text"] for span in one["evidence"])
+    assert (said["risk"], said["score"]) == ("critical", min(said["score"], 39))
+    assert {model["role"] for model in said["models"]} == {"embedding", "entailment"}
+    assert {path.name for path in (folder / "out").iterdir()} == {"report.pdf", "report.docx", "report.json", "requirements.csv"}
+    assert json.loads((folder / "out" / "report.json").read_text())["score"] == said["score"]
+
+
+def test_a_file_of_requirements_stands_in_and_a_refusal_is_told(house, checked):
+    _, folder = checked
+    (folder / "asked.csv").write_text('id,text,severity\nR1,"The supplier must not sell client data.",low\n')
+    done = house.run("comply", str(folder / "contract.md"), "--requirements", str(folder / "asked.csv"), "--json")
+    said = json.loads(done.stdout)
+    assert [(one["id"], one["severity"], one["verdict"]) for one in said["requirements"]] == [("R1", "low", "satisfied")]
+    refused = house.run("comply", str(folder / "contract.md"), "--policies", "nobody's", "--json")
+    assert refused.returncode == 1 and json.loads(refused.stdout)["error"]["code"] == "not_found"
+    assert house.run("comply", str(folder / "contract.md")).returncode == 2
+
+
+def test_a_review_and_the_agreement_are_logged_to_mlflow(house, checked):
+    said, _ = checked
+
+    def post(path: str, body: dict) -> dict:
+        answer = house.client().post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    incidents, data, _ = said["requirements"]
+    post(f"/mlops/matches/{data['match']}/review", {"verdict": data["verdict"]})
+    after = post(f"/mlops/matches/{incidents['match']}/review", {"verdict": "satisfied", "reason": "A side letter says 24 hours."})
+    assert after["score"] > said["score"] and after["risk"] != "critical"
+    end, logged = time.monotonic() + 120, []
+    while len(logged) < 2 and time.monotonic() < end:
+        found = house.get("/mlflow/ajax-api/2.0/mlflow/experiments/get-by-name?experiment_name=workbench-evaluations")
+        if found.status_code == 200:
+            place = found.json()["experiment"]["experiment_id"]
+            runs = post("/mlflow/ajax-api/2.0/mlflow/runs/search", {"experiment_ids": [place], "order_by": ["attributes.start_time"]})
+            logged = [run for run in runs.get("runs", []) if run["info"]["run_name"] == "compliance review"]
+        time.sleep(0.5)
+    figures = [{one["key"]: one["value"] for one in run["data"]["metrics"]} for run in logged]
+    assert sorted((one["reviews"], one["agreed"], one["agreement"]) for one in figures) == [(1, 1, 1), (2, 0, 0.5)]
+    assert {one["value"] for run in logged for one in run["data"]["params"]} == {said["job"]}
 
 
 def test_a_killed_gateway_comes_back_and_requests_wait_for_it(house):

@@ -80,6 +80,7 @@ CATALOG = Catalog(
     [
         ("What was MGM's interest coverage in FY2022?", {"a"}, {2022}, set(), set()),
         ("How did Pepsico do in Q1 of FY'23?", {"b"}, {2023}, {1}, set()),
+        ("As of FY2023Q1, why did Pepsico raise its guidance?", {"b"}, {2023}, {1}, set()),
         ("What is Block's (formerly known as Square) revenue?", {"c"}, set(), set(), set()),
         ("If we exclude M&A, what dragged down 3M in the 2022 10-Q?", {"d"}, {2022}, set(), {"10-q"}),
         ("a block of text in a square", set(), set(), set(), set()),

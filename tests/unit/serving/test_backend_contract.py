@@ -15,13 +15,21 @@ import pytest
 
 from infra.errors import ConfigurationError, IntegrityError, ModelMissing, Unavailable
 from infra.settings import load_settings
-from serving.backends.contract import Backend, EmbeddingBackend, LanguageBackend, SegmentationBackend
+from serving.backends.contract import Backend, EmbeddingBackend, EntailmentBackend, LanguageBackend, SegmentationBackend
 from serving.backends.table import BACKENDS, backend_class, make_backend
 from serving.contracts import Message, Volume, WriteOptions
 from serving.embedded import embedded_version
 from tests.unit.serving.fakes import WordEmbedding, place, version
 
-EMBEDDED = [("embedding", "openvino"), ("embedding", "torch"), ("llm", "genai"), ("segmentation", "openvino"), ("segmentation", "torch")]
+EMBEDDED = [
+    ("embedding", "openvino"),
+    ("embedding", "torch"),
+    ("llm", "genai"),
+    ("segmentation", "openvino"),
+    ("segmentation", "torch"),
+    ("entailment", "openvino"),
+    ("entailment", "torch"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +58,8 @@ def call(backend: Backend) -> object:
     """One small call of whatever role."""
     if isinstance(backend, EmbeddingBackend):
         return backend.embed(["A scan of the head."])
+    if isinstance(backend, EntailmentBackend):
+        return backend.entail([("It rains.", "It rained all day.")])
     if isinstance(backend, LanguageBackend):
         return asyncio.run(write(backend, "Say yes."))
     assert isinstance(backend, SegmentationBackend)
@@ -100,7 +110,7 @@ def test_cuda_that_is_not_there_is_an_error_and_never_a_silent_cpu(cache: Path) 
 
     if torch.cuda.is_available():
         pytest.skip("a machine without CUDA: this one has it")
-    for role in ("embedding", "segmentation"):
+    for role in ("embedding", "segmentation", "entailment"):
         settings = load_settings(models={role: {"backend": "torch", "device": "cuda"}}, home=cache)
         with pytest.raises(ConfigurationError, match="CUDA"):
             make_backend(settings, embedded_version(settings, role)).load()
@@ -112,7 +122,7 @@ def test_an_unknown_backend_is_named_with_those_there_are(settings) -> None:
     assert all(":" in target for target in BACKENDS.values())
 
 
-@pytest.mark.parametrize("role", ["embedding", "llm", "segmentation"])
+@pytest.mark.parametrize("role", ["embedding", "llm", "segmentation", "entailment"])
 def test_serving_an_embedded_model_imports_no_torch_and_gives_its_memory_back(role: str, tmp_path: Path) -> None:
     script = """
 import sys
@@ -130,11 +140,12 @@ def once():
     return loaded, pss()
 once()
 loaded, closed = once()
-again, closed_again = once()
+# The allocator keeps a broken page here and there, another number each time; a leak is in every later time.
+later = [once()[1] for _ in range(3)]
 heavy = [m for m in ("torch", "transformers", "monai", "mlflow", "gradio") if m in sys.modules]
-print(round(loaded), round(closed), round(closed_again), heavy)
+print(round(loaded), round(closed), [round(l) for l in later], heavy)
 assert not heavy, heavy
-assert closed_again - closed < 15, (closed, closed_again)
+assert min(later) - closed < 15, (closed, later)
 assert closed < loaded - 20, (loaded, closed)
 """
     environment = {**os.environ, "WORKBENCH_HOME": str(tmp_path)}

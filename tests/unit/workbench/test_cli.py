@@ -22,7 +22,7 @@ def refusal(result) -> dict:
 
 def test_help_names_every_command():
     said = run(app, ["--help"]).stdout
-    for name in ("up", "status", "down", "logs", "login", "doctor", "analyze", "jobs", "pipelines"):
+    for name in ("up", "status", "down", "logs", "login", "doctor", "analyze", "jobs", "models", "pipelines"):
         assert f"  {name} " in said
 
 
@@ -47,9 +47,63 @@ def test_wrong_use_has_exit_code_2(command):
     assert run(app, command).exit_code == 2
 
 
-def test_a_folder_is_refused_clearly(tmp_path: Path):
+def test_a_folder_without_scans_is_refused_and_one_with_scans_needs_a_place_for_its_results(tmp_path: Path):
     error = refusal(run(app, ["analyze", str(tmp_path), "--json"]))
-    assert error["code"] == "invalid_input" and "folder" in error["message"]
+    assert error["code"] == "invalid_input" and "no scans" in error["message"]
+    (tmp_path / "a.nii.gz").write_bytes(b"x")
+    result = run(app, ["analyze", str(tmp_path)])
+    assert result.exit_code == 2 and "--out" in result.output
+
+
+def test_a_folder_in_which_nothing_can_be_analysed_has_exit_code_1_and_says_why(tmp_path: Path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "a.nii.gz").write_bytes(b"no gzip")
+    result = run(app, ["analyze", str(tmp_path / "scans"), "--out", str(tmp_path / "out"), "--json"])
+    said = json.loads(result.stdout)
+    assert result.exit_code == 1 and (said["done"], said["failed"]) == (0, 1) and said["scans"][0]["error"]["code"]
+    assert (tmp_path / "out" / "quality.html").is_file()
+
+
+def test_several_scans_are_a_study_or_a_mistake(tmp_path: Path):
+    scans = [tmp_path / "T1.nii.gz", tmp_path / "FLAIR.nii.gz"]
+    for scan in scans:
+        scan.write_bytes(b"no gzip")
+    result = run(app, ["analyze", *map(str, scans)])
+    assert result.exit_code == 2 and "--study" in result.output
+    assert run(app, ["analyze", *map(str, scans), "--study"]).exit_code == 2, "a study needs --out"
+    assert run(app, ["analyze", str(scans[0]), "--study", "--out", str(tmp_path / "out")]).exit_code == 2
+    error = refusal(run(app, ["analyze", *map(str, scans), "--study", "--out", str(tmp_path / "out"), "--json"]))
+    assert error["message"].startswith("T1: ") and error["code"] in ("corrupt_file", "unsupported_format", "invalid_input")
+
+
+def test_a_running_workbench_analyses_each_sequence_and_they_are_merged_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from tests.heads import grid, head_labels
+    from tests.unit.pipelines.imaging.test_study import BOTH, leave
+    from workbench.cli import analyze, running
+
+    shape, affine = grid(5.0)
+    sent = []
+
+    def remote(client, scan, out, progress):
+        sent.append(scan.name)
+        progress(1.0, "Done")
+        leave(out, head_labels(shape, affine, [BOTH]), affine)
+
+    monkeypatch.setattr(running, "find_running", lambda settings: object())
+    monkeypatch.setattr(analyze, "analyze_remote", remote)
+    scans = [tmp_path / "T1.nii.gz", tmp_path / "FLAIR.nii.gz"]
+    for scan in scans:
+        scan.write_bytes(b"sent as it is")
+    result = run(app, ["analyze", *map(str, scans), "--study", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0 and sent == ["T1.nii.gz", "FLAIR.nii.gz"], result.output
+    assert "1 lesion in all" in result.stdout and "shown by T1" in result.stdout and "agree to 0.0 mm" in result.stdout
+    assert (tmp_path / "out" / "study_segmentation.nii.gz").is_file()
+
+
+def test_models_are_named_by_role_and_version():
+    assert refusal(run(app, ["models", "promote", "nonsense/1", "--json"]))["code"] == "invalid_input"
+    assert refusal(run(app, ["models", "rollback", "spleen", "--json"]))["code"] == "invalid_input"
+    assert run(app, ["models", "register", "/nowhere/at/all", "--role", "segmentation"]).exit_code == 2
 
 
 def test_no_jobs_yet():

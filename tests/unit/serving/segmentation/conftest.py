@@ -19,12 +19,12 @@ def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from serving.segmentation.weights_file import write_weights
 
     torch.manual_seed(3)
-    network = BrainNetwork(NetworkShape(filters=FILTERS))
+    network = BrainNetwork(NetworkShape(filters=FILTERS, hidden=16))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    write_weights(dict(network.named_parameters()), FILTERS, 7, path, validation_dice_maps_15_16=0.9)
+    write_weights(dict(network.named_parameters()), network.shape, 7, path, validation_dice_maps_15_16=0.9)
     return path
 
 

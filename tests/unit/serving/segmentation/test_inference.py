@@ -26,7 +26,7 @@ class ByIntensity:
         extra = {"validation_dice_maps_15_16": 0.1}
         self.info = SimpleNamespace(digest="0" * 64, spacing_mm=spacing_mm, multiple=16, extra=extra)
 
-    def infer(self, image: np.ndarray) -> Answer:
+    def infer(self, image: np.ndarray, mirrored: bool = False) -> Answer:
         logits = np.zeros((*image.shape, CLASS_COUNT), dtype=np.float16)
         logits[..., 0] = 6 - 20 * image
         logits[..., INDEX["cerebral cortex"]] = 4 - 12 * np.abs(image - 0.5)
@@ -34,6 +34,12 @@ class ByIntensity:
         across = np.arange(image.shape[0])[:, None, None] - image.shape[0] / 2 + 0.5
         side = np.broadcast_to(across, image.shape).astype(np.float16)
         return Answer(folded(logits), folded(side), folded(logits.argmax(-1).astype(np.uint8)))
+
+    def find(self, image: np.ndarray) -> np.ndarray:
+        return self.infer(image).classes[..., 0]
+
+    def rest(self) -> None:
+        pass
 
 
 def head(side: int = 60) -> np.ndarray:

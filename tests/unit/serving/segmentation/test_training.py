@@ -132,7 +132,7 @@ def test_the_loss_is_smallest_for_the_truth():
     good, _ = segmentation_loss(logits, classes, right)
     bad, parts = segmentation_loss(logits.roll(1, 1), classes, right, class_weights(1.0))
     assert float(good) < 0.1 < float(bad) and set(parts) == {"cross_entropy", "dice_loss", "side"}
-    assert class_weights(0.0).eq(1).all() and class_weights(1.0)[INDEX["amygdala"]] > 3
+    assert class_weights(0.0)[:LESION].eq(1).all() and class_weights(0.0)[LESION] > 1 and class_weights(1.0)[INDEX["amygdala"]] > 3
     assert float(torch.nanmean(dice_by_class(classes, classes, CLASS_COUNT))) == 1.0
 
 
@@ -141,10 +141,27 @@ def test_one_cycle():
     assert learning_rate(0.5, 1.0) == pytest.approx(0.5, abs=0.05) and learning_rate(1.0, 1.0) == pytest.approx(0, abs=1e-9)
 
 
+def test_the_gradient_of_the_loss_is_that_of_its_value():
+    torch.manual_seed(0)
+    logits = torch.randn(2, CLASS_COUNT + 1, 3, 2, 2, dtype=torch.float32, requires_grad=True)
+    classes, right = torch.randint(0, 9, (2, 3, 2, 2)), torch.randint(0, 3, (2, 3, 2, 2))
+    weights = class_weights(0.7)
+    loss, _ = segmentation_loss(logits, classes, right, weights)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    direction = torch.randn_like(logits)
+    step = 1e-2
+    with torch.no_grad():
+        ahead, _ = segmentation_loss(logits + step * direction, classes, right, weights)
+        behind, _ = segmentation_loss(logits - step * direction, classes, right, weights)
+    assert float((gradient * direction).sum()) == pytest.approx(float(ahead - behind) / (2 * step), rel=0.01, abs=1e-3)
+
+
 def test_a_run_is_resumed_and_exported(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("serving.segmentation.train.SIZES_MM", (((64, 64, 64), 1.0),))
+    monkeypatch.setattr("serving.segmentation.train.SIZES_MM", ((1.0, (((64, 64, 64), 1.0),)),))
     monkeypatch.setattr("serving.segmentation.train.VALIDATION_SIZE_MM", (64, 64, 64))
-    options = Options(data, tmp_path / "run", tmp_path / "w.safetensors", 1.0, threads=1, filters=(8, 16, 16), maps=(1,), max_steps=2)
+    options = Options(
+        data, tmp_path / "run", tmp_path / "w.safetensors", 1.0, threads=1, filters=(8, 16, 16), maps=(1,), max_steps=2, grid_mm=2.0
+    )
     first = run(options)
     assert first.step == 2 and read_info(options.export).step == 2
     options.max_steps = 3

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.errors import InvalidInput
+from infra.errors import CorruptFile, InvalidInput
 from infra.settings import Imaging
 from serving.volume import read_scan
 from serving.volume.read import UNFORESEEN
@@ -88,3 +88,13 @@ def test_changed_bytes_are_read_or_refused(tmp_path: Path, kind: str, data: st.D
         return
     assert np.isfinite(scan.volume.data).all() and np.isfinite(scan.volume.affine).all()
     assert abs(np.linalg.det(scan.volume.affine[:3, :3])) > 0
+
+
+def test_a_member_without_a_name_is_damage(tmp_path: Path):
+    raw = bytearray(good("zip"))
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        name = archive.infolist()[-1].filename.encode()
+    raw[raw.rindex(name)] = 0  # zipfile cuts a name at its first zero byte
+    (tmp_path / "scan").write_bytes(raw)
+    with pytest.raises(CorruptFile, match="without a name"):
+        read_scan(tmp_path / "scan", LIMITS)

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from workbench.ui.words import ago, duration, moment, number, percent, said
+from workbench.ui.words import ago, duration, moment, number, percent, plural, said, size
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,17 @@ def test_numbers_have_a_real_minus_and_thousands_apart() -> None:
     assert number(-1234.56) == "−1\u202f234.6"
     assert percent(-0.04) == "0.0 %"
     assert percent(-7.25) == "−7.2 %"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1200, "1.2 kB"), (340_000, "340 kB"), (999_600, "1.0 MB"), (24_300_000, "24 MB")]
+)
+def test_sizes(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+def test_one_and_many() -> None:
+    assert (plural(1, "document"), plural(0, "chunk"), plural(3400, "chunk")) == ("1 document", "0 chunks", "3\u202f400 chunks")
 
 
 def test_a_number_stays_with_its_unit_and_html_is_escaped() -> None:

@@ -1,0 +1,206 @@
+"""What a span changes of a requirement that it otherwise repeats: another number or period, a duty turned round or weakened.
+
+The entailment model is small, and "within 30 days" looks to it much like "within 60 days". These are the changes that can
+be told by rule, and only where the span speaks of the same thing (it shares most of the requirement's words).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from knowledge.requirements.wording import modality_of, read_wording
+from serving.entailment.overlap import WORD, stem
+
+SAME_THING = 0.3
+"""Share of the requirement's content words that a span must have for its numbers to be about the same thing."""
+OWN_WORDS = 0.8
+"""The same for a span that repeats it."""
+SAME_ACT = 0.5
+"""Share of the content words after the modal verbs that both have, for them to be about one act."""
+SCOPE = 4
+"""Content words after a "not" that it is taken to deny."""
+SAME_WORDS = 0.65
+"""The same for its negations: a sentence on the same subject may well say "not" for another reason."""
+
+_UNITS = {
+    "hour": ("time", 1 / 24), "day": ("time", 1.0), "week": ("time", 7.0), "month": ("time", 30.0), "quarter": ("time", 91.0),
+    "year": ("time", 365.0), "%": ("share", 1.0), "percent": ("share", 1.0), "per cent": ("share", 1.0), "times": ("count", 1.0),
+    "euro": ("money", 1.0), "eur": ("money", 1.0), "usd": ("money", 1.0), "dollar": ("money", 1.0), "gbp": ("money", 1.0),
+    "pound": ("money", 1.0),
+}  # fmt: skip
+NUMBER_WORDS = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18,
+    "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+    "hundred": 100,
+}  # fmt: skip
+_SMALL = frozenset("must shall will should may can not never within least most than later more less every least no".split())  # noqa: SIM905
+_NUMBER = r"(?:\d[\d,]*(?:\.\d+)?|(?:" + "|".join(NUMBER_WORDS) + r")(?:[- ](?:" + "|".join(NUMBER_WORDS) + r"))?)"
+_QUANTITY = re.compile(
+    rf"(?P<money>EUR|USD|GBP|[€$£])\s?(?P<sum>\d[\d,]*(?:\.\d+)?)(?P<scale>\s(?:million|billion))?"
+    rf"|\b(?P<number>{_NUMBER})(?:\s*\(\s*[\w -]+\s*\))?[\s-]*(?:(?:calendar|business|working|full|consecutive|banking)\s+)?"
+    r"(?P<unit>hour|day|week|month|quarter|year|%|percent|per cent|times|euro|eur|usd|dollar|gbp|pound)s?(?![a-z])",
+    re.IGNORECASE,
+)
+_PERIOD_WORDS = {
+    "daily": 1.0, "weekly": 7.0, "monthly": 30.0, "quarterly": 91.0, "annually": 365.0, "annual": 365.0, "yearly": 365.0,
+    "every year": 365.0, "each year": 365.0, "biennially": 730.0,
+}  # fmt: skip
+_OFTEN = re.compile(
+    r"\b(?P<count>once|twice|(?:\d+|" + "|".join(NUMBER_WORDS) + r") times) (?:a|per|each|every|in each|in every) (?:calendar )?"
+    r"(?P<unit>day|week|month|quarter|year)\b",
+    re.IGNORECASE,
+)
+_AT_MOST = re.compile(
+    r"\b(?:within|no later than|not later than|at most|at the latest|not exceed\w*|"
+    r"no more than|not more than|no longer than|up to|maximum|less than|every|under)\b\W*(?:\w+\W+){0,2}$",
+    re.IGNORECASE,
+)
+_AT_LEAST = re.compile(
+    r"\b(?:at least|no less than|not less than|no fewer than|minimum(?: of)?)\b\W*(?:\w+\W+){0,2}$",
+    re.IGNORECASE,
+)
+_INTERVAL = re.compile(r"\bevery\W*(?:\w+\W+)?$", re.IGNORECASE)
+"""\"At least every 12 months\" is no longer than 12 months apart."""
+_THRESHOLD = re.compile(r"\b(?:above|over|more than|exceed\w*|in excess of)\b\W*(?:\w+\W+){0,2}$", re.IGNORECASE)
+_KEEP = re.compile(r"\b(?:keep|kept|retain\w*|stor\w+|preserv\w+|archiv\w+|maintain\w*)\b", re.IGNORECASE)
+_NOT = re.compile(r"\b(?:not|never|cannot|no longer|neither|nor|without)\b|n't\b", re.IGNORECASE)
+_CONDITIONAL = re.compile(r"\b(?:only|unless|without|except|before|until|other than)\b", re.IGNORECASE)
+_WEAK = re.compile(r"\b(?:need not|(?:is|are) not (?:required|obliged|obligated) to|(?:does|do) not (?:need|have) to)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number with a unit: days, percent, money or times. ``bound``: most, least, or exactly what the text says."""
+
+    value: float
+    kind: str
+    bound: str
+    text: str
+
+
+def shared_words(requirement: str, span: str) -> float:
+    """Share of the requirement's content words that the span has too, 0 to 1: its numbers, units and modal verbs aside, which
+    are what may differ."""
+    wanted = {found for word in WORD.findall(requirement) if (found := stem(word)) and not _may_differ(word)}
+    there = {found for word in WORD.findall(span) if (found := stem(word))}
+    return len(wanted & there) / max(1, len(wanted))
+
+
+def difference(requirement: str, span: str) -> str:
+    """The change that the span makes to the requirement, for a person; empty where none can be told.
+
+    A stricter number ("within 24 hours" where 72 are allowed) is no difference.
+    """
+    shared = shared_words(requirement, span)
+    if shared < SAME_THING:
+        return ""
+    return _number(requirement, span) or (_duty(requirement, span) if shared >= SAME_WORDS else "") or _denied(requirement, span)
+
+
+def repeats(requirement: str, span: str) -> bool:
+    """Whether the span says the requirement in nearly its own words, negated as often, with nothing changed."""
+    negated = [bool(_NOT.search(text)) for text in (requirement, span)]
+    return negated[0] == negated[1] and shared_words(requirement, span) >= OWN_WORDS and not difference(requirement, span)
+
+
+def quantities(text: str) -> list[Quantity]:
+    """The numbers with units in a text."""
+    found: list[Quantity] = []
+    for match in _OFTEN.finditer(text):
+        count = {"once": 1.0, "twice": 2.0}.get(match["count"].lower()) or _value(match["count"].split()[0])
+        found.append(Quantity(_UNITS[match["unit"].lower()][1] / max(1.0, count), "time", "most", match[0]))
+    text = _OFTEN.sub(" ", text)  # "once every year" says one period, not two
+    for match in _QUANTITY.finditer(text):
+        before, after = text[max(0, match.start() - 40) : match.start()], text[match.end() : match.end() + 12]
+        least = bool(_AT_LEAST.search(before)) and not _INTERVAL.search(before)
+        # A threshold ("above EUR 100", "25 percent or more") sets off a duty or a ban: a lower one is the stricter.
+        most = bool(_AT_MOST.search(before) or _THRESHOLD.search(before) or after.strip().lower().startswith("or more"))
+        bound = "least" if least else "most" if most else "exact"
+        if match["money"]:
+            scale = {"million": 1e6, "billion": 1e9}.get((match["scale"] or "").strip().lower(), 1.0)
+            found.append(Quantity(float(match["sum"].replace(",", "")) * scale, "money", bound, match[0]))
+            continue
+        kind, factor = _UNITS[match["unit"].lower()]
+        found.append(Quantity(_value(match["number"]) * factor, kind, bound, match[0]))
+    for word, days in _PERIOD_WORDS.items():
+        if re.search(rf"\b{word}\b", text, re.IGNORECASE):
+            found.append(Quantity(days, "time", "most", word))
+    return found
+
+
+def _number(requirement: str, span: str) -> str:
+    there, asked = quantities(span), quantities(requirement)
+    for wanted in asked:
+        same = [one for one in there if one.kind == wanted.kind]
+        if len(same) < sum(one.kind == wanted.kind for one in asked):
+            continue  # it speaks of a part of the requirement, and which part cannot be told
+        if any(_keeps(wanted, one, requirement) for one in same):
+            continue
+        return f"{same[0].text.strip()}, not {wanted.text.strip()}"
+    return ""
+
+
+def _keeps(wanted: Quantity, said: Quantity, requirement: str) -> bool:
+    if abs(wanted.value - said.value) <= 0.02 * max(wanted.value, said.value):
+        return True
+    if wanted.bound == "most":
+        return said.value < wanted.value
+    if wanted.bound == "least" or (wanted.bound == "exact" and wanted.kind == "time" and _KEEP.search(requirement)):
+        return said.value > wanted.value
+    return False
+
+
+def _duty(requirement: str, span: str) -> str:
+    """A duty that is denied or left open, or a prohibition that is lifted."""
+    wanted, said = modality_of(requirement), modality_of(span)
+    if wanted is None or said is None or wanted == "permission":
+        return ""
+    if _WEAK.search(span) and not _WEAK.search(requirement):
+        return "the duty is lifted"
+    if not _same_act(requirement, span):
+        return ""
+    negated = bool(_NOT.search(span)) != bool(_NOT.search(requirement))
+    if wanted == "obligation" and said == "prohibition" and negated:
+        return "the duty is negated"
+    # What is forbidden only above a number or under a condition may well be allowed below or otherwise.
+    bounded = bool(quantities(requirement)) or _CONDITIONAL.search(requirement) or _CONDITIONAL.search(span)
+    if wanted == "prohibition" and said in ("obligation", "permission") and negated and not bounded:
+        return "the prohibition is lifted"
+    if wanted == "obligation" and said == "permission":
+        return "the duty is only allowed"
+    return ""
+
+
+def _same_act(requirement: str, span: str) -> bool:
+    """Whether what the span's modal verb governs is what the requirement's does: most of the shorter one's content words."""
+    acts = []
+    for text in (requirement, span):
+        wording = read_wording(text)
+        words = WORD.findall(wording.action) if wording else []
+        acts.append({found for word in words if (found := stem(word)) and not _may_differ(word)})
+    return len(acts[0] & acts[1]) >= SAME_ACT * max(1, min(map(len, acts)))
+
+
+def _denied(requirement: str, span: str) -> str:
+    """A span that says "not" of the very things that an obligation asks for: most of the words after it are the requirement's."""
+    if _NOT.search(requirement) or modality_of(requirement) != "obligation":
+        return ""
+    wanted = {found for word in WORD.findall(requirement) if (found := stem(word)) and not _may_differ(word)}
+    for match in _NOT.finditer(span):
+        after = [found for word in WORD.findall(span[match.end() :]) if (found := stem(word)) and not _may_differ(word)][:SCOPE]
+        if len(after) >= 2 and after[0] in wanted and sum(word in wanted for word in after) >= 0.6 * len(after):
+            return "the duty is denied"
+    return ""
+
+
+def _value(number: str) -> float:
+    if number[0].isdigit():
+        return float(number.replace(",", ""))
+    return float(sum(NUMBER_WORDS[part] for part in re.split(r"[- ]", number.lower()) if part in NUMBER_WORDS))
+
+
+def _may_differ(word: str) -> bool:
+    lower = word.lower()
+    return word[0].isdigit() or lower in NUMBER_WORDS or lower.rstrip("s") in _UNITS or lower in _SMALL

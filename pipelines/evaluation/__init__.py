@@ -1,0 +1,1 @@
+"""Whole pipelines held against development data, as tables: ``workbench evaluate``."""

@@ -1,0 +1,33 @@
+"""The ingestion pipeline's definition."""
+
+from __future__ import annotations
+
+from pipelines.definition import Pipeline, Stage
+from pipelines.ingestion import stages
+
+A_DAY = 86_400.0  # a batch may be large; within it each document, and each call of a model, has limits of its own
+
+PIPELINE = Pipeline(
+    name="ingestion",
+    title="Adding documents",
+    stages=(
+        Stage("list", "Listing the documents", stages.list_documents, weight=0.5, errors=("not_found",), seconds=A_DAY),
+        Stage(
+            "ingest",
+            "Reading, embedding and indexing",
+            stages.ingest,
+            weight=20.0,
+            errors=("not_found", "model_missing", "conflict", "storage_full", "unavailable", "timeout"),
+            seconds=A_DAY,
+        ),
+        Stage(
+            "extract",
+            "Looking for requirements in policies",
+            stages.extract,
+            weight=0.5,
+            errors=("not_found", "unavailable"),
+            seconds=A_DAY,
+        ),
+        Stage("notify", "Telling you", stages.notify, weight=0.2, errors=("not_found",)),
+    ),
+)

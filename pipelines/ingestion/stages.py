@@ -1,0 +1,148 @@
+"""The stages of the ingestion pipeline. Documents go through the store and the librarian, counts through the state.
+
+What becomes of each document stands in its row, not in the state: a stage that is begun again asks there. Reading and
+embedding are imported when a stage first runs, so that whoever only wants to know the plan stays light.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from infra.errors import ConfigurationError
+from pipelines.definition import StageContext, State
+
+if TYPE_CHECKING:
+    from knowledge.library import Listed
+    from pipelines.ingestion.batch import BatchFile, BatchStore
+    from pipelines.librarian import Desk
+
+LISTED_AT_ONCE = 1000
+
+
+async def list_documents(context: StageContext, state: State) -> State:
+    """Mark every document of the batch as queued, but those that are ready with the same content."""
+    begun = time.perf_counter()
+    desk, collection, total = librarian_of(context), str(context.input["collection"]), 0
+    async for items in _listed(context):
+        await desk.enlist(collection, items, context.job_id)
+        total += len(items)
+        context.progress(0.5, f"{total} documents listed")
+    return {"documents": total, "seconds": {"list": round(time.perf_counter() - begun, 3)}}
+
+
+async def ingest(context: StageContext, state: State) -> State:
+    """Read, chunk, embed and index document after document; those that are done already are passed over."""
+    from pipelines.ingestion.line import Line
+
+    begun = time.perf_counter()
+    line = Line(context, librarian_of(context), batches_of(context), total=int(state["documents"]))
+    await line.run(await asyncio.to_thread(files_of, context))
+    return {
+        "models": [line.model.as_dict()] if line.model else [],
+        "seconds": {**state["seconds"], "ingest": round(time.perf_counter() - begun, 3), **line.seconds},
+    }
+
+
+async def extract(context: StageContext, state: State) -> State:
+    """Requirements out of the policies among the documents; of a collection that keeps requirements, out of all of them."""
+    from infra.database import Database
+    from knowledge.library import StoredChunks
+    from pipelines.compliance.requirement_rows import count_extracted, extract_new
+
+    begun = time.perf_counter()
+    collection = str(context.input["collection"])
+    names = {item.name async for items in _listed(context) for item in items}
+
+    def work() -> int:
+        with closing(Database(context.settings.database_url)) as database:
+            chunks = StoredChunks(database, context.store, collection, raw=context.settings.storage.buckets.kb_raw)
+            extract_new(database, collection, chunks.document, added=names)
+            with database.session() as session:
+                return count_extracted(session, collection, names)
+
+    count = await asyncio.to_thread(work)
+    return {"requirements": count, "seconds": {**state["seconds"], "extract": round(time.perf_counter() - begun, 3)}}
+
+
+async def notify(context: StageContext, state: State) -> State:
+    """What became of each document, as the job's result; and a sentence for the owner."""
+    desk, collection, batches = librarian_of(context), str(context.input["collection"]), batches_of(context)
+    kept = await asyncio.to_thread(batches.result, context.job_id)  # begun again: the records may be gone by now
+    if kept is None:
+        documents: dict[str, dict[str, Any]] = {}
+        async for items in _listed(context):
+            documents |= {said["document"]: said for said in await desk.states(collection, [item.name for item in items])}
+        found = list(documents.values())
+        info = await asyncio.to_thread(batches.put_result, context.job_id, found)
+        await asyncio.to_thread(batches.drop_records, await asyncio.to_thread(files_of, context))
+    else:
+        info, found = kept
+    failed = [said for said in found if said["state"] == "failed"]
+    summary = {
+        "name": context.title,
+        "collection": collection,
+        "documents": len(found),
+        "ready": sum(said["state"] == "ready" for said in found),
+        "failed": len(failed),
+        "pages": sum(said["pages"] or 0 for said in found),
+        "chunks": sum(said["chunks"] for said in found),
+        "requirements": int(state.get("requirements", 0)),  # a job of an older version looked for none
+        "headline": _sentence(found, failed, int(state.get("requirements", 0))),
+    }
+    return {"artifacts": {"documents.json": info}, "summary": summary, "notification": f"{context.title}: {summary['headline']}"}
+
+
+def librarian_of(context: StageContext) -> Desk:
+    """Raises ConfigurationError where the pipeline runs without a librarian."""
+    if context.librarian is None:
+        raise ConfigurationError("Documents cannot be added here: the program runs without a librarian.")
+    return context.librarian
+
+
+def batches_of(context: StageContext) -> BatchStore:
+    from pipelines.ingestion.batch import BatchStore
+
+    return BatchStore(context.store, context.settings.storage.buckets.kb_raw, str(context.input["collection"]))
+
+
+def files_of(context: StageContext) -> list[BatchFile]:
+    """The files of the batch. Raises NotFound where the collection was deleted meanwhile."""
+    return batches_of(context).read(str(context.input["manifest"]))
+
+
+async def _listed(context: StageContext) -> AsyncIterator[list[Listed]]:
+    """Every document of the batch, some at a time."""
+    parts = _parts(context)
+    while (part := await asyncio.to_thread(next, parts, None)) is not None:
+        yield part
+
+
+def _parts(context: StageContext) -> Iterator[list[Listed]]:
+    from pipelines.ingestion.batch import records_of
+
+    batches, part = batches_of(context), []
+    for file in files_of(context):
+        items = (record.listed for record in records_of(batches.path(file, context.workdir), file.name)) if file.records else [file.listed]
+        for item in items:
+            part.append(item)
+            if len(part) >= LISTED_AT_ONCE:
+                yield part
+                part = []
+    if part:
+        yield part
+
+
+def _sentence(documents: list[dict[str, Any]], failed: list[dict[str, Any]], requirements: int) -> str:
+    ready = len(documents) - len(failed)
+    said = f"{ready} {'document is' if ready == 1 else 'documents are'} ready."
+    if requirements:
+        said += f" {requirements} {'requirement was' if requirements == 1 else 'requirements were'} found."
+    if failed:
+        first = failed[0]
+        said += f" {len(failed)} failed, {first['document']}: {(first['error'] or {}).get('message', 'no reason given')}"
+        said += " ..." if len(failed) > 1 else ""
+    return said

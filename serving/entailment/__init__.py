@@ -1,0 +1,1 @@
+"""The role ``entailment``: does a passage entail a claim, contradict it, or not mention it?"""

@@ -1,0 +1,48 @@
+import pytest
+
+from pipelines.compliance.differences import difference, quantities, repeats
+
+NOTIFY = "The supplier must notify the bank of a security incident within 72 hours."
+KEEP = "Records of customers must be kept for five years."
+GIFTS = "Employees must not accept gifts from clients."
+
+
+@pytest.mark.parametrize(
+    ("requirement", "span", "said"),
+    [
+        (NOTIFY, "The supplier notifies the bank of a security incident within ten days.", "ten days, not 72 hours"),
+        (NOTIFY, "The supplier notifies the bank of a security incident within 24 hours.", ""),
+        (NOTIFY, "The supplier notifies the bank of a security incident within three (3) days.", ""),
+        (NOTIFY, "The supplier shall not notify the bank of a security incident.", "the duty is negated"),
+        (NOTIFY, "The supplier may notify the bank of a security incident.", "the duty is only allowed"),
+        (NOTIFY, "The supplier is not required to notify the bank of a security incident.", "the duty is lifted"),
+        (NOTIFY, "The bank pays invoices within 30 days.", ""),
+        (KEEP, "Records of customers are kept for three years.", "three years, not five years"),
+        (KEEP, "Records of customers are kept for seven years.", ""),
+        (GIFTS, "Employees may accept gifts from clients.", "the prohibition is lifted"),
+        (GIFTS, "Employees shall not accept gifts from clients.", ""),
+        (GIFTS, "What clients give is listed, and employees can ask the front desk to accept the letters.", ""),
+        ("Employees must not accept gifts above EUR 90 from clients.", "Employees may accept gifts up to EUR 50 from clients.", ""),
+        ("Data must not leave the office unless encrypted.", "If data have to leave the office, they must be encrypted.", ""),
+        ("Keys must be changed at least every 6 months.", "Keys must be changed twice a year.", ""),
+        ("Keys must be changed at least every 6 months.", "Keys must be changed once a year.", "once a year, not 6 months"),
+        ("Keys must be changed once every year.", "Keys are changed every two years.", "two years, not once every year"),
+        ("Backups must be made daily and tested every 6 months.", "Backups are tested every six months.", ""),
+        ("Fees above 5 percent must be approved.", "Fees above 9 % must be approved.", "9 %, not 5 percent"),
+    ],
+)
+def test_what_a_span_changes(requirement, span, said):
+    assert difference(requirement, span) == said
+
+
+def test_quantities_are_compared_in_one_unit():
+    found = quantities("within 48 hours, or two weeks; EUR 1.5 million; every year")
+    assert [(one.kind, one.value) for one in found] == [("money", 1_500_000.0), ("time", 2.0), ("time", 14.0)] or {
+        (one.kind, one.value) for one in found
+    } == {("money", 1_500_000.0), ("time", 2.0), ("time", 14.0), ("time", 365.0)}
+
+
+def test_a_span_repeats_a_requirement_only_with_the_same_negations():
+    assert repeats(GIFTS, "Our employees shall not accept gifts from any clients.")
+    assert not repeats(GIFTS, "Our employees shall accept gifts from any clients.")
+    assert not repeats(NOTIFY, "The supplier must notify the bank of a security incident within ten days.")

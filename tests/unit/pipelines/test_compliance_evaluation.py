@@ -1,0 +1,121 @@
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from infra.errors import NotFound
+from knowledge.requirements.spans import Span
+from pipelines.compliance.contract import Probabilities, RequirementVerdict
+from pipelines.compliance.reading import without_not
+from pipelines.compliance.samples import SAMPLES, PolicyClause
+from pipelines.evaluation.compliance import (
+    Read,
+    Row,
+    as_table,
+    crossed,
+    evaluate_compliance,
+    evidence_precision,
+    left_out_rows,
+    verdict_rows,
+)
+from pipelines.evaluation.compliance_samples import GOOD, breaches, of_clause, starter_requirements
+from serving.entailment.examples import Split
+from serving.roles import Roles
+from tests.embedders import WordsEmbedding
+from tests.entailers import WordsEntailment
+
+KEEPS, BREAKS, SILENT = [[0.95, 0.02, 0.03]], [[0.02, 0.95, 0.03]], [[0.02, 0.01, 0.97]]
+
+
+def reads(count: int = 12) -> list[Read]:
+    """Contracts that say clearly what they say, of three requirements."""
+    return [
+        Read(f"c{number}", f"r{row}", np.array(told + SILENT * 3), row, 1.0 if row < 2 else None)
+        for number in range(count)
+        for row, told in enumerate((KEEPS, BREAKS, SILENT))
+    ]
+
+
+def test_what_is_clear_is_decided_rightly_by_contracts_that_were_not_fitted_on():
+    found = reads()
+    rows = {row.measure: row for row in verdict_rows(found, crossed(found, lambda read: read.contract))}
+    assert rows["verdict accuracy"].value == 1.0
+    assert rows["F1 contradicted, pooled"].value == 1.0
+    assert rows["evidence mAP"].value == 1.0
+    assert all(row.passed for row in rows.values() if "calibration" not in row.measure)
+
+
+def test_what_is_wrong_is_seen_to_be():
+    found = reads()
+    wrong = np.roll(crossed(found, lambda read: read.contract), 1, axis=1)
+    rows = {row.measure: row for row in verdict_rows(found, wrong)}
+    assert rows["verdict accuracy"].value == 0.0
+    assert rows["verdict accuracy"].passed is False
+    assert rows["calibration error of the verdict"].passed is False
+    assert "(missed)" in as_table(list(rows.values()))
+
+
+def test_requirements_left_out_are_compared_with_the_most_frequent_verdict_of_the_others():
+    accuracy, base = left_out_rows(reads(), ["r0"])
+    assert (accuracy.of, base.value) == (12, 0.0)  # the others are violated or silent, r0 is always kept
+    assert accuracy.must == pytest.approx(0.05)
+
+
+def test_evidence_counts_where_it_covers_what_people_marked():
+    spans = [Span(None, 0, 10, "0123456789"), Span(None, 10, 30, "x" * 20), Span(None, 30, 40, "y" * 10)]
+    marked = [(0, 10), (10, 20), (20, 30), (30, 40)]
+    assert evidence_precision(spans, np.array([0.1, 0.9, 0.2]), marked, [1, 2]) == 1.0
+    assert evidence_precision(spans, np.array([0.9, 0.1, 0.2]), marked, [0]) == 1.0
+    assert evidence_precision(spans, np.array([0.9, 0.1, 0.2]), marked, [3]) == 0.5
+
+
+def test_the_whole_table_over_contracts_that_were_not_trained_on(tmp_path):
+    folder = tmp_path / "contractnli"
+    folder.mkdir()
+    keeps, breaks, other = "The party shall keep the data secret.", "The party shall not keep the data secret.", "Lunch is at noon."
+    documents = []
+    for number in range(40):
+        first = (keeps, breaks, other)[number % 3]
+        text = f"{first}\n{other}\nThe end of all things number {number}.\n"
+        choice = ("Entailment", "Contradiction", "NotMentioned")[number % 3]
+        annotation = {"choice": choice, "spans": [] if number % 3 == 2 else [0]}
+        spans = [[0, len(first)], [len(first) + 1, len(first) + 1 + len(other)]]
+        documents.append({"file_name": f"c{number}", "text": text, "spans": spans, "annotation_sets": [{"annotations": {"r": annotation}}]})
+    labels = {"r": {"hypothesis": "The party shall keep the data secret."}}
+    (folder / "dev.json").write_text(json.dumps({"documents": documents, "labels": labels}))
+    roles = Roles(embedding=WordsEmbedding(), entailment=WordsEntailment())
+    rows, calibration, found = asyncio.run(evaluate_compliance(tmp_path, roles, Split(0, 2)))
+    values = {row.measure: row.value for row in rows}
+    assert 0 < len(found) < 40
+    assert values["verdict accuracy"] > 0.9
+    assert values["evidence mAP"] > 0.9
+    assert calibration.about["decisions"] == len(found)
+    with pytest.raises(NotFound):
+        asyncio.run(evaluate_compliance(tmp_path / "nowhere", roles, Split()))
+
+
+def test_mechanical_breaches_change_one_place_and_are_the_same_every_time():
+    requirements, text = starter_requirements(), SAMPLES[GOOD].markdown
+    found = breaches(text, requirements, 12)
+    assert [one.text for one in found] == [one.text for one in breaches(text, requirements, 12)]
+    assert {one.kind for one in found} == {"another number", "negated", "struck out"}
+    assert all(one.text != text for one in found)
+    assert all(len(one.text) < len(text) for one in found if one.kind == "struck out")
+
+
+def test_every_planted_breach_is_of_a_requirement_that_is_extracted():
+    verdicts = [RequirementVerdict(one, "violated", Probabilities.of("violated"), False, ()) for one in starter_requirements()]
+    for sample in SAMPLES.values():
+        for breach in sample.planted.breaches:
+            assert of_clause(verdicts, PolicyClause(policy=breach.policy, clause=breach.clause)), breach
+
+
+def test_a_low_measure_is_missed_above_its_limit():
+    assert Row("error", 0.1, 0.08, low=True).passed is False
+    assert Row("error", 0.1).passed is None
+
+
+def test_a_prohibition_without_its_not():
+    assert without_not("Staff must not smoke.") == "Staff must smoke."
+    assert without_not("Staff must smoke.") == ""

@@ -1,0 +1,52 @@
+"""Training ends with weights that serve, goes on where it stopped, and leaves what is held back alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.entailment import train
+from serving.entailment.data import Data
+from serving.entailment.evaluate import evaluate, open_weights, table
+from serving.entailment.network import CrossEncoder, Shape
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The real run, over a network that learns in a second."""
+    shape = Shape(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    monkeypatch.setattr(train, "from_sentence_encoder", lambda folder: CrossEncoder(shape))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield
+    import mlflow
+
+    mlflow.set_tracking_uri(None)  # a training names its own; other tests must not log there
+
+
+def test_it_trains_exports_and_resumes(small_data: Path, tmp_path: Path) -> None:
+    options = train.Options(small_data, tmp_path / "run", tmp_path / "out" / "entailment.safetensors", hours=1, max_steps=6)
+    first = train.run(options)
+    sidecar = json.loads(options.export.with_suffix(".json").read_text())
+    assert sidecar["step"] == 6 and sidecar["split"] == {"fold": 0, "folds": 5, "without": []} and sidecar["temperature"] > 0
+    assert set(sidecar["tune"]) and first.progress >= 1
+    options.max_steps = 8
+    again = train.run(options)
+    assert again.step == 8 and again.elapsed > first.elapsed
+
+    read = open_weights(options.export, threads=1).entail
+    rows = evaluate(Data(small_data), read)
+    assert {"AttributionBench macro-F1, in domain", "SciFact rationale hit@1", "ContractNLI evidence mAP"} <= {row.measure for row in rows}
+    assert table(rows).count("\n") == len(rows) + 1
+
+
+def test_it_goes_on_from_exported_weights(small_data: Path, tmp_path: Path, tiny: Path) -> None:
+    options = train.Options(small_data, tmp_path / "run", tmp_path / "entailment.safetensors", hours=1, max_steps=1, warm_start=tiny)
+    assert train.run(options).network.shape.hidden_size == 48
+
+
+def test_the_rate_warms_up_and_ends_at_zero() -> None:
+    rates = [train.learning_rate(p / 100) for p in range(101)]
+    assert rates[0] == 0 and max(rates) == pytest.approx(1, abs=0.01) and rates[-1] == 0 and rates.index(max(rates)) == 6

@@ -1,0 +1,377 @@
+"""Document analysis: send a document, watch it being checked, read its verdicts beside their evidence, and review them.
+
+One address an analysis: ``/compliance?job=ID``, ``&match=ID`` for one of its verdicts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from infra.database.tables import User
+from infra.errors import InvalidInput, NotFound
+from pipelines.compliance.actions import draft
+from pipelines.compliance.contract import Evidence
+from pipelines.compliance.samples import COLLECTION, SAMPLES
+from workbench.services import compliance
+from workbench.services.cited_pages import Cited, cited
+from workbench.services.compliance import AnalysisView, MatchCard
+from workbench.services.compliance_places import evidence_place
+from workbench.services.compliance_sending import PolicyChoice, policy_choices, send_document
+from workbench.services.compliance_starter import start_sample
+from workbench.services.context import Services
+from workbench.services.progress import job_progress
+from workbench.ui.compliance_detail import NOTHING, action_html, detail_html, first_evidence, review_html
+from workbench.ui.compliance_html import (
+    analyses_html,
+    choices,
+    delete_html,
+    finding_html,
+    made_html,
+    own_html,
+    policy_of,
+    shown,
+    title_html,
+    verdicts_html,
+)
+from workbench.ui.compliance_shell import last_line, sub_bar
+from workbench.ui.knowledge_html import GO, ON_CLICK
+from workbench.ui.shell import empty, html, person, told, top_bar
+from workbench.ui.stages import stages_html
+from workbench.ui.words import plural
+
+LEAD = """<div class="wb-lead"><h1>Check a document against policies</h1>
+<p>Drop a contract, a procedure or a privacy policy. Every requirement of the policies gets a verdict, with the evidence on both sides,
+a score that explains itself, and what to do about each gap. Nothing leaves this machine.</p></div>"""
+OWN = """<p class="wb-quiet">CSV with the columns id, text and, if you like, severity, topic and modality; or one requirement a line.
+Drop it here first and the document above afterwards: it then takes the place of the policies.</p>"""
+SEVERITIES = ("All severities", "Critical", "High", "Medium", "Low")
+EVERY_POLICY = "All policies"
+LATEST = 8
+Updates = dict[Any, Any]
+
+# The chosen verdict is marked at once; the list itself stays as it is, and where it is scrolled to. The answer of a filter may
+# draw it anew at any moment, between the press and the release of a button too: what was pressed counts, and keeps its mark.
+ON_CHOICE = """let pressed = null, chosen = null, released = -Infinity;
+const buttons = () => element.querySelectorAll('[data-do]');
+const mark = () => {
+  if (![...buttons()].some((one) => one.dataset.id === chosen)) return;
+  for (const one of buttons()) {
+    if (one.dataset.id === chosen) one.setAttribute('aria-current', 'true');
+    else one.removeAttribute('aria-current');
+  }
+};
+const choose = (id) => {
+  chosen = window.workbenchVerdict = id;
+  mark();
+  trigger('submit', { action: 'open', id, words: '' });
+};
+const id = (event) => event.target instanceof Element ? event.target.closest('[data-do]')?.dataset.id : undefined;
+element.addEventListener('pointerdown', (event) => {
+  const here = event.isPrimary && event.button === 0 ? id(event) : undefined;
+  pressed = here === undefined ? null : { id: here, x: event.clientX, y: event.clientY };
+});
+window.addEventListener('pointercancel', () => { pressed = null; });
+window.addEventListener('pointerup', (event) => {
+  const one = pressed;
+  pressed = null;
+  if (!one || Math.hypot(event.clientX - one.x, event.clientY - one.y) > 8) return;
+  released = performance.now();
+  choose(one.id);
+});
+element.addEventListener('click', (event) => {
+  const here = id(event);
+  // With a pointer it was chosen at its release; this is for the keyboard and for what reads the page aloud.
+  if (here !== undefined && performance.now() - released > 300) choose(here);
+});
+new MutationObserver(mark).observe(element, { childList: true, subtree: true });"""
+
+
+def compliance_page(services: Services, blocks: gr.Blocks) -> None:
+    """Lay out the page in the current Blocks."""
+    top_bar("Compliance")
+    sub_bar("Document analysis")
+    analysis = gr.Textbox(visible="hidden", elem_id="analysis", label="Analysis")
+    match_box = gr.Textbox(visible="hidden", elem_id="match", label="Verdict")
+    timer = gr.Timer(1.0, active=False)
+    with gr.Column(visible=False) as start:
+        html(LEAD)
+        with gr.Row(equal_height=True):
+            with gr.Column(scale=3, min_width=320):
+                policies = gr.Dropdown([], multiselect=True, label="Policies that it must keep to", elem_id="policies")
+                drop = gr.File(
+                    label="Document", show_label=False, height=190, elem_id="drop", elem_classes="wb-drop wb-document", type="filepath"
+                )
+                with gr.Accordion("Or check it against a file of requirements", open=False, elem_id="own-requirements"):
+                    html(OWN)
+                    file = gr.File(label="Requirements", show_label=False, height=110, elem_id="requirements-file", type="filepath")
+            with gr.Column(scale=2, min_width=300, elem_classes="wb-samples"):
+                samples = [
+                    (
+                        sample.name,
+                        gr.Button(
+                            f"Sample: {sample.title.lower()}\n{sample.text}", elem_id=f"sample-{sample.name}", elem_classes="wb-sample"
+                        ),
+                    )
+                    for sample in SAMPLES.values()
+                ]
+        earlier = html()
+    with gr.Column(visible=False) as view:
+        title = html()
+        with gr.Column(elem_classes="wb-narrow"):
+            stages = html()
+            with gr.Row():
+                cancel = gr.Button("Cancel", visible=False, elem_id="cancel", scale=0, min_width=120)
+                again = gr.Button("Try again", visible=False, variant="primary", elem_id="again", scale=0, min_width=120)
+        with gr.Column(visible=False) as result:
+            finding = html()
+            with gr.Row(elem_classes="wb-pair"):
+                with gr.Column(scale=4, min_width=320, elem_classes="wb-stick"):
+                    wanted = gr.Radio([], show_label=False, container=False, elem_classes="wb-filter", elem_id="standing")
+                    with gr.Row(elem_classes="wb-form"):
+                        severity = gr.Dropdown(list(SEVERITIES), value=SEVERITIES[0], show_label=False, container=False, min_width=130)
+                        policy = gr.Dropdown([EVERY_POLICY], value=EVERY_POLICY, show_label=False, container=False, min_width=150)
+                    text = gr.Textbox(
+                        "", show_label=False, container=False, placeholder="Only requirements with …", max_lines=1, elem_id="containing"
+                    )
+                    verdicts = html(js_on_load=ON_CHOICE, elem_id="verdicts")
+                with gr.Column(scale=7, min_width=340, elem_id="sides"):
+                    sides = html(js_on_load=ON_CLICK)
+                    action = html(js_on_load=ON_CLICK)
+                    review = html(js_on_load=ON_CLICK)
+            with gr.Row(elem_classes="wb-pair"):
+                with gr.Column(scale=3, min_width=320):
+                    own = html()
+                with gr.Column(scale=2, min_width=300):
+                    made = html()
+                    remove = html(js_on_load=ON_CLICK)
+    missing = html(visible=False)
+    where = gr.Textbox(visible="hidden", label="Address")
+    last_line()
+
+    filters = [wanted, severity, policy, text]
+    detail = [match_box, sides, action, review]
+    everything = [
+        analysis, timer, start, policies, drop, file, earlier, view, title, stages, cancel, again, result, finding, verdicts, own, made,
+        remove, missing, *filters, *detail,
+    ]  # fmt: skip
+
+    async def show_start(user: User) -> Updates:
+        cards = await compliance.list_analyses(services, user, LATEST)
+        places = await policy_choices(services, user)
+        first = [card.collection_id for card in places if card.name == COLLECTION] or [card.collection_id for card in places[:1]]
+        heading = '<div class="wb-heading"><h2>Earlier analyses</h2><a href="/compliance-dashboard">Dashboard</a></div>'
+        nothing = empty("No document has been checked yet", "Drop one above, or choose a sample: it brings its own policies along.")
+        return {
+            start: gr.Column(visible=True),
+            view: gr.Column(visible=False),
+            policies: gr.Dropdown([(_named(card), card.collection_id) for card in places], value=first),
+            earlier: heading + analyses_html(cards) if cards else nothing,
+        }
+
+    async def show_job(user: User, job_id: str, match_id: str = "") -> Updates:
+        progress = await job_progress(services, user, job_id)
+        job = progress.job
+        updates: Updates = {
+            analysis: job.id,
+            drop: None,
+            file: None,
+            timer: gr.Timer(active=progress.live),
+            start: gr.Column(visible=False),
+            view: gr.Column(visible=True),
+            title: title_html(job, None),
+            stages: gr.HTML(stages_html(progress), visible=job.state != "done"),
+            cancel: gr.Button(visible=progress.live),
+            again: gr.Button(
+                visible=job.state in ("failed", "cancelled"),
+                variant="primary" if job.state == "cancelled" or (job.error or {}).get("retryable") else "secondary",
+            ),
+            result: gr.Column(visible=job.state == "done"),
+        }
+        return (
+            updates | await show_result(user, await compliance.load_analysis(services, user, job.id), match_id)
+            if job.state == "done"
+            else updates
+        )
+
+    async def show_result(user: User, found: AnalysisView, match_id: str) -> Updates:
+        named = choices(found)
+        documents = [EVERY_POLICY, *dict.fromkeys(policy_of(match) for match in found.matches)]
+        listed = shown(found, named[0])
+        chosen = next((match for match in found.matches if match.id == match_id), None) or next(iter(listed), None)
+        return {
+            title: title_html(None, found),
+            finding: finding_html(found),
+            wanted: gr.Radio(named, value=named[0]),
+            policy: gr.Dropdown(documents, value=EVERY_POLICY, visible=len(documents) > 2),
+            verdicts: verdicts_html(listed, chosen.id if chosen else ""),
+            own: own_html(found.report.own),
+            made: made_html(found.report),
+            remove: delete_html(found),
+            **(await show_match(user, found, chosen, None) if chosen else {sides: NOTHING, action: "", review: ""}),
+        }
+
+    async def show_match(user: User, found: AnalysisView, match: MatchCard, evidence: Evidence | None) -> Updates:
+        evidence = evidence or first_evidence(match.verdict)
+        place = await evidence_place(services, user, found, evidence) if evidence else None
+        return {
+            match_box: match.id,
+            sides: detail_html(found.id, match, await policy_place(user, match), place, evidence),
+            action: action_html(match),
+            review: review_html(match),
+        }
+
+    async def policy_place(user: User, match: MatchCard) -> Cited | None:
+        source = match.verdict.requirement.source
+        if source is None or not source.collection_id:
+            return None
+        try:
+            return await cited(
+                services, user, source.collection_id, source.document,
+                page=source.page, start=source.start, end=source.end, text=source.text,
+            )  # fmt: skip
+        except NotFound:  # the policy was removed since, or is not this person's to read
+            return None
+
+    @told
+    async def open_page(request: gr.Request) -> Updates:
+        user = person(request)
+        named = str(request.query_params.get("job") or "")
+        try:
+            return await (show_job(user, named, str(request.query_params.get("match") or "")) if named else show_start(user))
+        except NotFound:
+            text = 'It was deleted, is another person’s, or was never here. <a href="/compliance">Check a document</a>.'
+            return {missing: gr.HTML(empty("There is no analysis at this address", text), visible=True)}
+
+    @told
+    async def tick(job_id: str, request: gr.Request) -> Updates:
+        user = person(request)
+        if not job_id:
+            return {timer: gr.Timer(active=False)}
+        progress = await job_progress(services, user, job_id)
+        return {stages: stages_html(progress)} if progress.live else await show_job(user, job_id)
+
+    @told
+    async def send(path: str | None, chosen: list[str], requirements: str | None, request: gr.Request) -> Updates:
+        user = person(request)
+        if not path:
+            return {drop: None}
+        job = await send_document(
+            services, user, Path(path), policies=chosen or [], requirements=Path(requirements) if requirements else None
+        )
+        return await show_job(user, job.id)
+
+    def send_sample(name: str) -> Any:
+        @told
+        async def send_this(request: gr.Request) -> Updates:
+            user = person(request)
+            return await show_job(user, (await start_sample(services, user, name)).id)
+
+        return send_this
+
+    @told
+    async def stop(job_id: str, request: gr.Request) -> Updates:
+        user = person(request)
+        await services.jobs.cancel(job_id, owner_id=user.id)
+        return await show_job(user, job_id)
+
+    @told
+    async def retry(job_id: str, request: gr.Request) -> Updates:
+        user = person(request)
+        return await show_job(user, (await services.jobs.retry(job_id, owner_id=user.id)).id)
+
+    @told
+    async def narrow(named: str | None, degree: str, document: str, words: str, identifier: str, chosen: str, request: gr.Request) -> str:
+        found = await compliance.load_analysis(services, person(request), identifier)
+        return verdicts_html(_listed(found, named, degree, document, words), chosen)
+
+    @told
+    async def choose(identifier: str, match_id: str, request: gr.Request) -> Updates:
+        user = person(request)
+        found = await compliance.load_analysis(services, user, identifier)
+        return await show_match(user, found, _match(found, match_id), None)
+
+    @told
+    async def act(
+        named: str | None, degree: str, document: str, words: str, identifier: str, request: gr.Request, event: gr.EventData
+    ) -> Updates:
+        user, doing = person(request), str(event.action)
+        match_id, _, rest = str(event.id).partition(" ")
+        found = await compliance.load_analysis(services, user, identifier)
+        match = _match(found, match_id)
+        if doing == "evidence":
+            return await show_match(user, found, match, _evidence(match, rest))
+        if doing == "draft":
+            return {action: action_html(match, await draft(match.verdict, services.roles))}
+        before = named
+        found = await compliance.review_verdict(services, user, match_id, rest, str(event.words))  # type: ignore[arg-type]
+        options = choices(found)
+        kind = (before or options[0]).rpartition(" ")[0]
+        value = next((option for option in options if option.rpartition(" ")[0] == kind), options[0])
+        return {
+            title: title_html(None, found),
+            finding: finding_html(found),
+            wanted: gr.Radio(options, value=value),
+            verdicts: verdicts_html(_listed(found, value, degree, document, words), match_id),
+            **await show_match(user, found, _match(found, match_id), None),
+        }
+
+    @told
+    async def drop_it(identifier: str, request: gr.Request) -> str:
+        await compliance.delete_analysis(services, person(request), identifier)
+        return "/compliance"
+
+    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    opened = "(id) => { if (id) { history.pushState({}, '', `/compliance?job=${encodeURIComponent(id)}`); window.scrollTo({ top: 0 }); } }"
+    seen = """(id, match) => {
+      history.replaceState({}, '', `/compliance?job=${encodeURIComponent(id)}&match=${encodeURIComponent(match)}`);
+      const sides = document.getElementById('sides');
+      const away = innerWidth <= 1000 || sides.getBoundingClientRect().top < 0;
+      if (away) setTimeout(() => sides.scrollIntoView({ block: 'start', behavior: 'smooth' }), 80);
+    }"""
+    blocks.load(open_page, None, everything, **hidden)
+    timer.tick(tick, analysis, everything, **hidden)
+    cancel.click(stop, analysis, everything, **hidden)
+    again.click(retry, analysis, everything, **hidden).then(None, analysis, None, js=opened)
+    drop.upload(send, [drop, policies, file], everything, **hidden).then(None, analysis, None, js=opened)
+    for name, button in samples:
+        button.click(send_sample(name), None, everything, show_progress="minimal", api_visibility="private").then(
+            None, analysis, None, js=opened
+        )
+    # One after the other, and the last one always: two filters set quickly give the list of the second. A call that waited so
+    # has lost its event's data, so the verdict is named by the script.
+    changes = [wanted.input, severity.input, policy.input, text.submit, text.blur]
+    gr.on(changes, narrow, [*filters, analysis, match_box], verdicts, trigger_mode="always_last", **hidden)
+    which = "(id) => [id, window.workbenchVerdict]"
+    chosen = verdicts.submit(choose, [analysis, match_box], detail, js=which, trigger_mode="always_last", **hidden)
+    chosen.success(None, [analysis, match_box], None, js=seen)
+    remove.submit(drop_it, analysis, where, **hidden).success(None, where, None, js=GO)
+    for part in (sides, action, review):
+        part.submit(
+            act, [*filters, analysis], [title, finding, wanted, verdicts, *detail], show_progress="minimal", api_visibility="private"
+        )
+
+
+def _named(card: PolicyChoice) -> str:
+    return f"{card.name} ({plural(card.requirements, 'requirement')})" if card.requirements else card.name
+
+
+def _listed(found: AnalysisView, named: str | None, degree: str, document: str, words: str) -> list[MatchCard]:
+    severity = "All" if degree == SEVERITIES[0] else degree
+    return shown(found, named or "All", severity, "All" if document == EVERY_POLICY else document, words)
+
+
+def _match(found: AnalysisView, identifier: str) -> MatchCard:
+    match = next((match for match in found.matches if match.id == identifier), None)
+    if match is None:
+        raise NotFound("There is no such verdict in this analysis.")
+    return match
+
+
+def _evidence(match: MatchCard, place: str) -> Evidence:
+    try:
+        return match.verdict.evidence[int(place)]
+    except (ValueError, IndexError) as error:
+        raise InvalidInput("There is no such passage.") from error

@@ -1,0 +1,234 @@
+"""Collections and documents as HTML: lists, tables, and what is being added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from knowledge.library import Storage
+from workbench.services.knowledge import CollectionCard, DocumentCard, FoundPassage, MemberCard
+from workbench.services.progress import JobProgress
+from workbench.ui.shell import chip, empty, progress_bar
+from workbench.ui.words import escape, moment, plural, size
+
+_KIND = {"ready": "good", "failed": "bad", "queued": "plain", "reading": "live", "embedding": "live"}
+_NAMES = {"ready": "Ready", "failed": "Failed", "queued": "Waiting", "reading": "Reading", "embedding": "Embedding"}
+
+# A button in our HTML says what is to be done and with what; a question is asked before what cannot be undone. It is given
+# back after a while: where the handler fails, the HTML stays as it is.
+ON_CLICK = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-do]');
+  if (!button || (button.dataset.ask && !confirm(button.dataset.ask))) return;
+  button.disabled = true;
+  setTimeout(() => { button.disabled = false; }, 4000);
+  const words = button.closest('[data-words]')?.querySelector('textarea')?.value ?? '';
+  trigger('submit', { action: button.dataset.do, id: button.dataset.id ?? '', words });
+});"""
+
+# Leaves for another address, a moment later: Gradio complains of answers that nobody waits for any more.
+GO = "(where) => { if (where) setTimeout(() => { location.href = where; }, 200); }"
+
+
+def address(collection: str, document: str = "", character: int | None = None) -> str:
+    """Of a collection, one of its documents, and the place in it where a character of its text stands."""
+    named = {"collection": collection, **({"document": document} if document else {})}
+    return f"/knowledge?{urlencode(named | ({} if character is None else {'at': str(character)}))}"
+
+
+def button(text: str, action: str, identifier: str = "", *, ask: str = "", title: str = "") -> str:
+    """A button for :data:`ON_CLICK`."""
+    asked = f' data-ask="{escape(ask)}"' if ask else ""
+    hint = f' aria-label="{escape(title)}"' if title else ""
+    return f'<button type="button" class="wb-link" data-do="{action}" data-id="{escape(identifier)}"{asked}{hint}>{escape(text)}</button>'
+
+
+def collections_html(cards: list[CollectionCard]) -> str:
+    """All that the person may read."""
+    if not cards:
+        return empty(
+            "No collection yet",
+            "Name one above and drop your first documents into it. A whole folder goes in from the command line: "
+            '<span class="wb-code">workbench kb add FOLDER --collection NAME</span>',
+        )
+    rows = "".join(_collection(card) for card in cards)
+    return _table(("Collection", "State", "#Documents", "#Chunks", "Made"), rows)
+
+
+def _collection(card: CollectionCard) -> str:
+    said = []
+    if card.working:
+        said.append(chip(f"{card.working} to go", "live"))
+    if card.failed:
+        said.append(chip(f"{card.failed} failed", "bad"))
+    if not said and card.documents:
+        said.append(chip("Ready", "good"))
+    whose = "" if card.mine else f"{escape(card.owner)}’s, {'read and write' if card.may_write else 'read only'}"
+    parts = (escape(card.description), whose, "shared with everybody" if card.shared and card.mine else "")
+    told = " · ".join(part for part in parts if part)
+    return (
+        f'<tr><th scope="row"><a href="{address(card.id)}">{escape(card.name)}</a>{f"<small>{told}</small>" if told else ""}</th>'
+        f'<td>{" ".join(said) or chip("Empty")}</td><td class="wb-number">{_counted(card.documents, "document")}</td>'
+        f'<td class="wb-number">{_counted(card.chunks, "chunk")}</td><td class="wb-when">{moment(card.created_at)}</td></tr>'
+    )
+
+
+def collection_title_html(card: CollectionCard, storage: Storage | None) -> str:
+    """Its name, what is in it and what it takes, and what can be done with it."""
+    said = [plural(card.documents, "document"), plural(card.chunks, "chunk")]
+    if storage is not None:
+        parts = f"files {size(storage.files)}, texts {size(storage.texts)}, vectors {size(storage.vectors)}"
+        said.append(f'<span title="{parts}">{size(storage.files + storage.texts + storage.vectors)} stored</span>')
+    said.append("yours" if card.mine else f"{escape(card.owner)}’s{'' if card.may_write else ', read only'}")
+    if card.shared:
+        said.append("shared with everybody")
+    about = f"<p>{escape(card.description)}</p>" if card.description else ""
+    return (
+        f'<div class="wb-title"><div><a class="wb-back" href="/knowledge">Knowledge</a><h1>{escape(card.name)}</h1>{about}'
+        f'<p class="wb-quiet">{" · ".join(said)}</p></div><div class="wb-downloads">'
+        f'<a class="wb-button" href="/requirements?{urlencode({"collection": card.id})}">Requirements</a></div></div>'
+    )
+
+
+def adding_html(jobs: list[JobProgress]) -> str:
+    """What is being added to a collection, job by job, with how far it is."""
+    return "".join(_adding(progress) for progress in jobs)
+
+
+def _adding(progress: JobProgress) -> str:
+    job, name = progress.job, escape(progress.job.title)
+    if job.state == "failed":
+        why = escape(str((job.error or {}).get("message") or "No reason was given."))
+        again = button("Try again", "retry", job.id, title=f"Try again: {job.title}")
+        return f'<div class="wb-note bad" role="alert"><strong>Adding {name} did not work.</strong> {why} {again}</div>'
+    running = next((stage for stage in progress.stages if stage.state == "running"), None)
+    said = escape(running.message or running.title) if running else "Waiting for its turn"
+    stop = button("Cancel", "cancel", job.id, title=f"Cancel: {job.title}")
+    return (
+        f'<section class="wb-card wb-adding" data-state="{job.state}" aria-live="polite"><div class="wb-card-head">'
+        f"<h2>Adding {name}</h2>{stop}</div>{progress_bar(f'Adding {job.title}', job.fraction)}"
+        f'<p class="wb-quiet">{said}. You may close this page: it goes on, also after a restart.</p></section>'
+    )
+
+
+def documents_html(card: CollectionCard, documents: list[DocumentCard], *, more: bool, narrowed: bool) -> str:
+    """The table of a collection's documents, by name.
+
+    Args:
+        more: there are others after these.
+        narrowed: only those with a text or a state were asked for.
+    """
+    if not documents:
+        if narrowed:
+            return empty("No document like that", "Choose another filter, or clear the text, to see the rest.")
+        if not card.may_write:
+            return empty("Nothing is in it yet", "Those who may write here have not added a document.")
+        told = "Drop documents above: each is read, cut into chunks, and can be searched as soon as it is ready."
+        return empty("Nothing is in it yet", told)
+    rows = "".join(_document(card, one) for one in documents)
+    head = ("Document", "State", "#Pages", "#Chunks", "#Size", "Updated", '<span class="wb-hidden">What to do</span>')
+    return _table(head, rows, f'<p class="wb-after">{button("Show more", "more")}</p>' if more else "")
+
+
+def _table(head: Sequence[str], rows: str, after: str = "") -> str:
+    """A table on a card; a column whose name begins with # holds numbers."""
+    names = "".join(f'<th class="wb-number">{name[1:]}</th>' if name.startswith("#") else f"<th>{name}</th>" for name in head)
+    table = f'<table class="wb-table wb-jobs wb-kb"><thead><tr>{names}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<section class="wb-card">{table}{after}</section>'
+
+
+def _document(card: CollectionCard, one: DocumentCard) -> str:
+    remove = ""
+    if card.may_write:
+        ask = f"Remove {one.document} from {card.name}? Its file, text and chunks are deleted."
+        remove = button("Remove", "remove", one.id, ask=ask, title=f"Remove {one.document}")
+    cells = "".join(
+        f'<td class="wb-number">{text}</td>'
+        for text in (_counted(one.pages, "page"), _counted(one.chunks, "chunk"), size(one.size) if one.size else "")
+    )
+    return (
+        f'<tr data-state="{one.state}"><th scope="row"><a href="{address(one.collection_id, one.id)}">{document_name(one.document)}</a>'
+        f"{_told(one)}</th><td>{state_html(one)}</td>{cells}"
+        f'<td class="wb-when">{moment(one.updated_at)}</td><td class="wb-actions">{remove}</td></tr>'
+    )
+
+
+def _counted(count: int | None, word: str) -> str:
+    """A number whose unit is said where the table's head is not shown; nothing for none."""
+    if not count:
+        return ""
+    value, _, unit = plural(count, word).rpartition(" ")
+    return f'{value}<span class="wb-unit"> {unit}</span>'
+
+
+def document_name(name: str) -> str:
+    """A document's name, the folders before it quiet."""
+    folder, slash, last = name.rpartition("/")
+    return f'<span class="wb-quiet">{escape(folder + slash)}</span>{escape(last)}' if slash else escape(name)
+
+
+def _told(one: DocumentCard) -> str:
+    lines = []
+    if one.facts["title"] and one.facts["title"] != one.document:
+        lines.append(escape(str(one.facts["title"])))
+    if one.state == "failed":
+        lines.append(f'<span class="wb-why">{escape(str((one.error or {}).get("message") or "No reason was given."))}</span>')
+        if one.chunks:
+            lines.append("The version before it stays searchable.")
+    lines += [escape(warning) for warning in one.warnings[:1]]
+    return "".join(f"<small>{line}</small>" for line in lines)
+
+
+def path_of(headings: Sequence[str]) -> str:
+    """Headings from the outermost, without the marks that Markdown sets before them."""
+    return " › ".join(heading.lstrip("# ") for heading in headings)
+
+
+def state_html(one: DocumentCard) -> str:
+    """The state as a chip; of one on its way, how far it is."""
+    said = chip(_NAMES.get(one.state, one.state), _KIND.get(one.state, "plain"))
+    if one.version > 1:
+        said += " " + chip(f"version {one.version}", title="It was added again with other content, which took the place of what was there.")
+    if one.state in ("reading", "embedding"):
+        said += f"{progress_bar(one.document, one.fraction, 'wb-thin')}<small>{escape(one.progress)}</small>"
+    return said
+
+
+def passages_html(question: str, found: list[FoundPassage]) -> str:
+    """What a search found, best first; each opens its place in the document."""
+    if not found:
+        return empty("Nothing was found", f"No passage here answers “{escape(question)}”. Try other words.")
+    rows = "".join(_passage(number, one) for number, one in enumerate(found, 1))
+    head = f"<h2>{plural(len(found), 'passage')} for “{escape(question)}”</h2>{button('Clear', 'clear')}"
+    return f'<div class="wb-heading">{head}</div><ol class="wb-passages">{rows}</ol>'
+
+
+def _passage(number: int, one: FoundPassage) -> str:
+    passage = one.passage
+    path = path_of(passage.headings)
+    title = passage.title if passage.title and not path.startswith(passage.title) and passage.title != passage.document else ""
+    place = " · ".join(escape(part) for part in (title, path) if part)
+    page = f", page {passage.page}" if passage.page else ""
+    link = address(one.collection_id, passage.document, passage.start)
+    score = f'<span class="wb-quiet wb-number" title="Compares within this answer only">{passage.score:.2f}</span>'
+    return (
+        f'<li class="wb-card"><div class="wb-card-head"><h3><a href="{link}">{number}. {document_name(passage.document)}{page}</a></h3>'
+        f'{score}</div><p class="wb-verbatim">{escape(passage.text)}</p>'
+        f'<p class="wb-quiet">{place}</p></li>'
+    )
+
+
+def members_html(members: list[MemberCard]) -> str:
+    """Who else may use a collection."""
+    if not members:
+        return '<p class="wb-quiet">Nobody else has a right of their own here.</p>'
+    rows = "".join(f"<li><b>{escape(one.name)}</b> may {'read and write' if one.right == 'write' else 'read'}</li>" for one in members)
+    return f'<ul class="wb-reasons">{rows}</ul>'
+
+
+def delete_collection_html(card: CollectionCard) -> str:
+    """The button that deletes it, which asks first."""
+    ask = f"Delete the collection {card.name} with all its documents? This cannot be undone."
+    return (
+        '<p class="wb-quiet">Deleting takes its files, texts and chunks out of the store and the index.</p>'
+        f'<button type="button" class="wb-button small wb-danger" data-do="delete" data-ask="{escape(ask)}">Delete the collection</button>'
+    )
