@@ -28,12 +28,19 @@ _OPPOSITE = {word: other for pair in OPPOSITES for word, other in (pair, pair[::
 _OPPOSITE_PATTERN = re.compile(r"\b(" + "|".join(sorted(map(re.escape, _OPPOSITE), key=len, reverse=True)) + r")\b", re.IGNORECASE)
 _NEGATED = re.compile(r"\b(?:(shall|must|may|will|should|is|are|was|were|could|would|do|does|did|has|have) |(can) ?)not\b", re.IGNORECASE)
 _PLAIN = re.compile(r"\b(shall|must|may|will|should|is|are|was|were|can|could|would)\b(?! not|not)", re.IGNORECASE)
+_FORBIDDEN = re.compile(r"\b(?:must|shall|may|will) (?:not|never)\b", re.IGNORECASE)
+_DUTY = re.compile(r"\b(?:must|shall)\b(?! not| never)", re.IGNORECASE)
+_CONDITION = re.compile(r"\b(?:must|shall|may|will|can) ?not\b([^.;:]{3,120}?)\b(without|unless)\b(?! limit| prejudice)", re.IGNORECASE)
+_ALLOWED = ("may", "can", "may freely", "is allowed to", "is free to")
+_LEFT_OPEN = ("need not", "does not have to", "is not required to", "may, but need not,")
+_WITH_OR_WITHOUT = {"without": ("with or without", "even without"), "unless": ("whether or not", "even if not")}
 _NUMBER = re.compile(r"(?<![\[\w.,-])\d+(?:\.\d+)?(?![\w\]]|[.,]\d)|\b(?:" + "|".join(NUMBER_WORDS) + r")\b", re.IGNORECASE)
 
 
 def reversed_sentence(text: str, rng: random.Random) -> str | None:
-    """The text saying the opposite, by a negation put in or taken out or by an opposite word; None where neither is found."""
-    ways: list[Callable[[str, random.Random], str | None]] = [_negation, _opposite]
+    """The text saying the opposite, by a negation put in or taken out, by an opposite word, or with the duty or ban lifted;
+    None where nothing of these is found."""
+    ways: list[Callable[[str, random.Random], str | None]] = [_negation, _opposite, _lifted]
     rng.shuffle(ways)
     return next((changed for way in ways if (changed := way(text, rng))), None)
 
@@ -67,6 +74,19 @@ def _negation(text: str, rng: random.Random) -> str | None:
         return None
     place = places[0] if rng.random() < 0.7 else rng.choice(places)
     return f"{text[: place.end()]} not{text[place.end() :]}"
+
+
+def _lifted(text: str, rng: random.Random) -> str | None:
+    """What was forbidden is allowed, what was a duty is left open, a condition does not matter."""
+    if found := _CONDITION.search(text):
+        said = f"{rng.choice(('may', 'can'))}{found[1]}{rng.choice(_WITH_OR_WITHOUT[found[2].lower()])}"
+    elif found := _FORBIDDEN.search(text):
+        said = rng.choice(_ALLOWED)
+    elif found := _DUTY.search(text):
+        said = rng.choice(_LEFT_OPEN)
+    else:
+        return None
+    return text[: found.start()] + said + text[found.end() :]
 
 
 def _opposite(text: str, rng: random.Random) -> str | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from serving.entailment import attributionbench, contractnli, mechanical, scifact
 from serving.entailment.examples import Example, Part, Split
+from serving.entailment.rephrasing import rephrased
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ MIXES = {
 """The first teaches the checking of citations, the second goes on to verdicts on requirements without forgetting that."""
 ALTERED = 0.12
 """Share of the decided pairs whose claim is turned round."""
+OTHER_WORDS = 0.5
+"""Share of the labelled pairs whose claim, and whose passage, are said in other words: the sets are small and come many times."""
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“(])|\n+")
 
@@ -100,6 +103,7 @@ class Rounds:
         pairs = [*_share(self._cited, self._mix.attribution, rng), *_share(self._claims.draw(rng), self._mix.claims, rng)]
         pairs += _share(self._contracts.draw(rng), self._mix.contracts, rng)
         pairs = [(mechanical.altered(pair, rng) if rng.random() < ALTERED else None) or pair for pair in pairs]
+        pairs = [_in_other_words(pair, rng) for pair in pairs]
         pairs += self._texts.draw(rng)
         rng.shuffle(pairs)
         return pairs
@@ -107,6 +111,11 @@ class Rounds:
     def plain(self, rng: random.Random) -> list[Example]:
         """One draw of the labelled sets as they are: nothing altered, nothing made, every pair of AttributionBench once."""
         return [*self._cited, *self._claims.draw(rng), *self._contracts.draw(rng)]
+
+
+def _in_other_words(pair: Example, rng: random.Random) -> Example:
+    claim = rephrased(pair.claim, rng) if rng.random() < OTHER_WORDS else pair.claim
+    return replace(pair, claim=claim, passage=rephrased(pair.passage, rng) if rng.random() < OTHER_WORDS else pair.passage)
 
 
 def _share(pairs: list[Example], share: float, rng: random.Random) -> list[Example]:

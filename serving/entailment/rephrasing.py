@@ -42,6 +42,10 @@ _PERIOD = re.compile(
     r"\b(\d{1,3}|" + "|".join(_WORDS) + r")( (?:calendar |business )?)(days?|weeks?|months?|years?|hours?)\b", re.IGNORECASE
 )
 _PER = {("month", "year"): 12, ("hour", "day"): 24, ("day", "week"): 7}
+# "Must not disclose without consent" is "may disclose only with consent", and so for "unless".
+_ONLY = {"without": "only with", "unless": "only if"}
+_NOT_WITHOUT = re.compile(r"\b(?:must|shall|may|will|can) ?not\b([^.;:]{3,120}?)\b(without|unless)\b(?! limit| prejudice)", re.IGNORECASE)
+_ONLY_WITH = re.compile(r"\b(?:may|can|must|shall)\b(?! not|not)([^.;:]{3,120}?)\bonly (with|if)\b", re.IGNORECASE)
 _SMALL_WORDS = re.compile(r"\b(?:the|a|an|very|also|further|however|thus|therefore|in addition|any|such|certain)\s", re.IGNORECASE)
 
 
@@ -54,9 +58,22 @@ def rephrased(text: str, rng: random.Random, *, share: float = 0.6) -> str:
         other = rng.choice(_OTHERS[found[0].lower()])
         return other[0].upper() + other[1:] if found[0][0].isupper() else other
 
+    if rng.random() < share:
+        text = said_with_only(text, rng)
     text = _PATTERN.sub(otherwise, text)
     text = _PERIOD.sub(lambda found: _same_period(found) if rng.random() < share else found[0], text)
     return _SMALL_WORDS.sub(lambda found: "" if found.start() and rng.random() < share / 2 else found[0], text)
+
+
+def said_with_only(text: str, rng: random.Random) -> str:
+    """What may not be done without a condition as what may be done only with it, or the other way about; other texts as they are."""
+    if found := _NOT_WITHOUT.search(text):
+        said = f"{rng.choice(('may', 'can'))}{found[1]}{_ONLY[found[2].lower()]}"
+    elif found := _ONLY_WITH.search(text):
+        said = f"{rng.choice(('must not', 'may not', 'shall not'))}{found[1]}{'without' if found[2].lower() == 'with' else 'unless'}"
+    else:
+        return text
+    return text[: found.start()] + said + text[found.end() :]
 
 
 def _same_period(found: re.Match[str]) -> str:

@@ -53,8 +53,9 @@ LATEST = 8
 Updates = dict[Any, Any]
 
 # The chosen verdict is marked at once; the list itself stays as it is, and where it is scrolled to. The answer of a filter may
-# draw it anew at any moment, between the press and the release of a button too: what was pressed counts, and keeps its mark.
-ON_CHOICE = """let pressed = null, chosen = null, released = -Infinity;
+# draw it anew at any moment, between the press and the release of a button too: what was pressed counts, and keeps its mark;
+# and who goes through the list by keyboard keeps the place.
+ON_CHOICE = """let pressed = null, chosen = null, released = -Infinity, focused = null;
 const buttons = () => element.querySelectorAll('[data-do]');
 const mark = () => {
   if (![...buttons()].some((one) => one.dataset.id === chosen)) return;
@@ -81,12 +82,21 @@ window.addEventListener('pointerup', (event) => {
   released = performance.now();
   choose(one.id);
 });
+element.addEventListener('focusin', (event) => { focused = id(event) ?? null; });
+element.addEventListener('focusout', (event) => {
+  // A button that was drawn anew is out of the page by then; one that was left is still there.
+  queueMicrotask(() => { if (event.target.isConnected && document.activeElement !== event.target) focused = null; });
+});
+const refocus = () => {
+  if (focused === null || document.activeElement !== document.body) return;
+  [...buttons()].find((one) => one.dataset.id === focused)?.focus({ preventScroll: true });
+};
 element.addEventListener('click', (event) => {
   const here = id(event);
   // With a pointer it was chosen at its release; this is for the keyboard and for what reads the page aloud.
   if (here !== undefined && performance.now() - released > 300) choose(here);
 });
-new MutationObserver(mark).observe(element, { childList: true, subtree: true });"""
+new MutationObserver(() => { mark(); refocus(); }).observe(element, { childList: true, subtree: true });"""
 
 
 def compliance_page(services: Services, blocks: gr.Blocks) -> None:

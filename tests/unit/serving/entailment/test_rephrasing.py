@@ -7,7 +7,7 @@ import random
 import pytest
 
 from serving.entailment.mechanical import Texts
-from serving.entailment.rephrasing import rephrased
+from serving.entailment.rephrasing import rephrased, said_with_only
 
 
 def ways(text: str) -> set[str]:
@@ -35,6 +35,20 @@ def test_a_prohibition_stays_one_and_a_duty_stays_one() -> None:
         assert " not " in said or " never " in said
     for said in ways("Staff must disclose it."):
         assert " not " not in said and " never " not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "verbs", "end"),
+    [
+        ("Staff must not copy it without leave.", {"may", "can"}, " copy it only with leave."),
+        ("Staff may copy it only if the client agrees.", {"must not", "may not", "shall not"}, " copy it unless the client agrees."),
+    ],
+)
+def test_a_condition_is_said_the_other_way_about(text: str, verbs: set[str], end: str) -> None:
+    """Of a ban with a condition and a leave with the same one, each can stand for the other."""
+    found = {said_with_only(text, random.Random(seed)) for seed in range(40)}
+    assert found == {f"Staff {verb}{end}" for verb in verbs}
+    assert said_with_only("It may not be a waiver, without prejudice to law.", random.Random(0)).endswith("without prejudice to law.")
 
 
 def test_the_first_letter_keeps_its_case() -> None:
