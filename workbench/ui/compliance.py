@@ -85,7 +85,7 @@ window.addEventListener('pointerup', (event) => {
 element.addEventListener('focusin', (event) => { focused = id(event) ?? null; });
 element.addEventListener('focusout', (event) => {
   // A button that was drawn anew is out of the page by then; one that was left is still there.
-  queueMicrotask(() => { if (event.target.isConnected && document.activeElement !== event.target) focused = null; });
+  queueMicrotask(() => { if (event.target.isConnected && focused === event.target.dataset.id) focused = null; });
 });
 const refocus = () => {
   if (focused === null || document.activeElement !== document.body) return;
