@@ -28,7 +28,9 @@ it as evidence: mAP .772 without and .795 with, on 17 ContractNLI development co
 LEAD_SHARE = 0.7
 """How much of what a list's items say is put down to the sentence that introduces them."""
 MAYBE = 0.3
-"""The rules are asked only where the model, too, finds that a span says something of the requirement."""
+"""The rules are asked only where the model, too, finds that a span says something of the requirement, ..."""
+ABOUT = 0.7
+"""... or where it has so many of the requirement's words that it must."""
 CLEAR = 0.97
 """How sure it is that a span says something of a requirement that it repeats in nearly its own words."""
 TOLD = 0.9
@@ -45,7 +47,7 @@ def told_apart(requirement: str, spans: Sequence[Span], probabilities: np.ndarra
     said = []
     for row, span in enumerate(spans):
         text = " ".join(f"{span.lead} {span.text}".split())
-        about = found[row, ENTAILED] + found[row, CONTRADICTED] >= MAYBE
+        about = found[row, ENTAILED] + found[row, CONTRADICTED] >= MAYBE or shared_words(requirement, text) >= ABOUT
         change = difference(requirement, text) if about else ""
         said.append(change)
         if change:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from knowledge.requirements.wording import modality_of, read_wording
+from pipelines.compliance.conditions import drops_condition, keeps_condition
 from serving.entailment.overlap import WORD, stem
 
 SAME_THING = 0.3
@@ -45,7 +46,8 @@ _QUANTITY = re.compile(
 )
 _PERIOD_WORDS = {
     "daily": 1.0, "weekly": 7.0, "monthly": 30.0, "quarterly": 91.0, "annually": 365.0, "annual": 365.0, "yearly": 365.0,
-    "every year": 365.0, "each year": 365.0, "biennially": 730.0,
+    "every year": 365.0, "each year": 365.0, "biennially": 730.0, "(?:same|very) (?:working |business |calendar )?day": 1.0,
+    "(?:next|following) (?:working |business |calendar )?day": 2.0,
 }  # fmt: skip
 _OFTEN = re.compile(
     r"\b(?P<count>once|twice|(?:\d+|" + "|".join(NUMBER_WORDS) + r") times) (?:a|per|each|every|in each|in every) (?:calendar )?"
@@ -83,9 +85,18 @@ class Quantity:
 def shared_words(requirement: str, span: str) -> float:
     """Share of the requirement's content words that the span has too, 0 to 1: its numbers, units and modal verbs aside, which
     are what may differ."""
-    wanted = {found for word in WORD.findall(requirement) if (found := stem(word)) and not _may_differ(word)}
+    wanted = _content(requirement)
     there = {found for word in WORD.findall(span) if (found := stem(word))}
     return len(wanted & there) / max(1, len(wanted))
+
+
+def _content(text: str) -> set[str]:
+    """Content words, stemmed, without those that may differ."""
+    return set(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    return [found for word in WORD.findall(text) if (found := stem(word)) and not _may_differ(word)]
 
 
 def difference(requirement: str, span: str) -> str:
@@ -96,11 +107,16 @@ def difference(requirement: str, span: str) -> str:
     shared = shared_words(requirement, span)
     if shared < SAME_THING:
         return ""
+    if drops_condition(requirement, span, _content):
+        return "allowed without the condition"
     return _number(requirement, span) or (_duty(requirement, span) if shared >= SAME_WORDS else "") or _denied(requirement, span)
 
 
 def repeats(requirement: str, span: str) -> bool:
-    """Whether the span says the requirement in nearly its own words, negated as often, with nothing changed."""
+    """Whether the span says the requirement in nearly its own words, negated as often or as the condition of a leave, with
+    nothing changed."""
+    if keeps_condition(requirement, span, _content):
+        return not difference(requirement, span)
     negated = [bool(_NOT.search(text)) for text in (requirement, span)]
     return negated[0] == negated[1] and shared_words(requirement, span) >= OWN_WORDS and not difference(requirement, span)
 
@@ -125,8 +141,8 @@ def quantities(text: str) -> list[Quantity]:
         kind, factor = _UNITS[match["unit"].lower()]
         found.append(Quantity(_value(match["number"]) * factor, kind, bound, match[0]))
     for word, days in _PERIOD_WORDS.items():
-        if re.search(rf"\b{word}\b", text, re.IGNORECASE):
-            found.append(Quantity(days, "time", "most", word))
+        if said := re.search(rf"\b{word}\b", text, re.IGNORECASE):
+            found.append(Quantity(days, "time", "most", said[0]))
     return found
 
 
@@ -136,13 +152,14 @@ def _number(requirement: str, span: str) -> str:
         same = [one for one in there if one.kind == wanted.kind]
         if len(same) < sum(one.kind == wanted.kind for one in asked):
             continue  # it speaks of a part of the requirement, and which part cannot be told
-        if any(_keeps(wanted, one, requirement) for one in same):
+        if any(keeps_quantity(wanted, one, requirement) for one in same):
             continue
         return f"{same[0].text.strip()}, not {wanted.text.strip()}"
     return ""
 
 
-def _keeps(wanted: Quantity, said: Quantity, requirement: str) -> bool:
+def keeps_quantity(wanted: Quantity, said: Quantity, requirement: str) -> bool:
+    """Whether what is said is as strict as what the requirement wants, or stricter."""
     if abs(wanted.value - said.value) <= 0.02 * max(wanted.value, said.value):
         return True
     if wanted.bound == "most":
@@ -178,19 +195,25 @@ def _same_act(requirement: str, span: str) -> bool:
     acts = []
     for text in (requirement, span):
         wording = read_wording(text)
-        words = WORD.findall(wording.action) if wording else []
-        acts.append({found for word in words if (found := stem(word)) and not _may_differ(word)})
+        acts.append(_content(wording.action) if wording else set())
     return len(acts[0] & acts[1]) >= SAME_ACT * max(1, min(map(len, acts)))
 
 
 def _denied(requirement: str, span: str) -> str:
-    """A span that says "not" of the very things that an obligation asks for: most of the words after it are the requirement's."""
-    if _NOT.search(requirement) or modality_of(requirement) != "obligation":
+    """A span that says "not" of the very things that an obligation asks for: most of the words after it are the requirement's.
+
+    Where the requirement says "not" itself ("what is no longer needed must be erased"), only of the duty's own verb.
+    """
+    wording = read_wording(requirement)
+    if wording is None or wording.modality != "obligation":
         return ""
-    wanted = {found for word in WORD.findall(requirement) if (found := stem(word)) and not _may_differ(word)}
+    wanted = _content(requirement)
+    verb = next(iter(_words(wording.action)), "") if _NOT.search(requirement) else ""
     for match in _NOT.finditer(span):
-        after = [found for word in WORD.findall(span[match.end() :]) if (found := stem(word)) and not _may_differ(word)][:SCOPE]
-        if len(after) >= 2 and after[0] in wanted and sum(word in wanted for word in after) >= 0.6 * len(after):
+        after = _words(span[match.end() :])[:SCOPE]
+        if not after or (verb and after[0] != verb):
+            continue
+        if (verb or len(after) >= 2) and after[0] in wanted and sum(word in wanted for word in after) >= 0.6 * len(after):
             return "the duty is denied"
     return ""
 

@@ -19,20 +19,23 @@ from knowledge.reading.kinds import MARKDOWN
 from knowledge.reading.plain import markdown_blocks
 from knowledge.requirements import Requirement, extract_requirements
 from knowledge.requirements.spans import Span, spans_of
-from knowledge.requirements.wording import without_marks
+from knowledge.requirements.wording import read_wording, without_marks
 from pipelines.compliance.analysing import analyse
 from pipelines.compliance.contract import RequirementVerdict
-from pipelines.compliance.differences import NUMBER_WORDS, quantities, shared_words
+from pipelines.compliance.differences import NUMBER_WORDS, keeps_quantity, quantities, shared_words
 from pipelines.compliance.reading import Readings
 from pipelines.compliance.samples import POLICIES, SAMPLES, PolicyClause, policy_clause
 from pipelines.compliance.scoring import scored
 from pipelines.evaluation.compliance import Row
-from serving.entailment.breaches import reversed_sentence
+from serving.entailment.overlap import WORD, stem
 from serving.roles import Roles
 
 Say = Callable[[str], None]
 BREACHED, GOOD = "pellworth", "calder-wren"
 MECHANICAL = 40
+_AUXILIARY = frozenset(("be", "been", "have", "has", "ensure", "that", "only", "not", "also", "both", "then"))
+_HELPED = re.compile(r"\b(is|are|was|were|has|have|must|shall|will|may|can|should)(?: (?:be|been|also|then|\w+ly))* $", re.IGNORECASE)
+_NOUN = re.compile(r"\b(?:the|a|an|of|for|in|on|to|by|with|any|all|each|every|its|their|our) $", re.IGNORECASE)
 LIKE = 0.4
 """Share of a requirement's words that a sentence must have to be taken for the one that keeps it."""
 
@@ -112,7 +115,7 @@ def breaches(text: str, requirements: Sequence[Requirement], count: int) -> list
     found: list[Breach] = []
     ways: tuple[tuple[str, Callable[[str, str], str | None]], ...] = (
         ("another number", worse_number),
-        ("negated", lambda sentence, _: reversed_sentence(sentence, rng)),
+        ("negated", negated_duty),
         ("struck out", lambda sentence, _: ""),
     )
     for kind, change in ways:
@@ -126,13 +129,42 @@ def breaches(text: str, requirements: Sequence[Requirement], count: int) -> list
     return found
 
 
+def negated_duty(sentence: str, requirement: str) -> str | None:
+    """The sentence with the verb of the requirement's duty negated; None where the requirement is no duty, the sentence has not
+    its verb, or it stands where a "not" cannot be put by rule.
+
+    A negation anywhere else ("what is not no longer needed") is no breach of the duty.
+    """
+    wording = read_wording(requirement)
+    verb = next((word for word in WORD.findall(wording.action) if word.lower() not in _AUXILIARY), "") if wording else ""
+    if wording is None or wording.modality != "obligation" or not stem(verb):
+        return None
+    for found in WORD.finditer(sentence):
+        if stem(found[0]) != stem(verb):
+            continue
+        before = sentence[: found.start()]
+        if helped := _HELPED.search(before):
+            return f"{before[: helped.end(1)]} not{sentence[helped.end(1) :]}"
+        if not re.fullmatch(r"\w+(?<!s)s", found[0]) or _NOUN.search(before):
+            return None
+        return f"{before}does not {_base(found[0])}{sentence[found.end() :]}"
+    return None
+
+
+def _base(verb: str) -> str:
+    """ "verifies" to "verify", "assesses" to "assess", "keeps" to "keep"."""
+    if verb.endswith("ies"):
+        return verb[:-3] + "y"
+    return verb[:-2] if verb.endswith(("sses", "shes", "ches", "xes", "zzes")) else verb[:-1]
+
+
 def worse_number(sentence: str, requirement: str) -> str | None:
     """The sentence with its number ten times too large, or too small where the requirement sets a minimum; None where
-    the two have no numbers of one kind."""
+    it has no number that keeps one of the requirement's."""
     for wanted in quantities(requirement):
         for said in quantities(sentence):
             number = re.search(r"\d[\d,]*|" + "|".join(NUMBER_WORDS), said.text, re.IGNORECASE)
-            if said.kind != wanted.kind or number is None:
+            if said.kind != wanted.kind or number is None or not keeps_quantity(wanted, said, requirement):
                 continue
             value = NUMBER_WORDS.get(number[0].lower()) or int(number[0].replace(",", ""))
             least = wanted.bound == "least" or "retain" in requirement or "kept" in requirement

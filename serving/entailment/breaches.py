@@ -38,9 +38,16 @@ _NUMBER = re.compile(r"(?<![\[\w.,-])\d+(?:\.\d+)?(?![\w\]]|[.,]\d)|\b(?:" + "|"
 
 
 def reversed_sentence(text: str, rng: random.Random) -> str | None:
-    """The text saying the opposite, by a negation put in or taken out, by an opposite word, or with the duty or ban lifted;
-    None where nothing of these is found."""
-    ways: list[Callable[[str, random.Random], str | None]] = [_negation, _opposite, _lifted]
+    """The text saying the opposite, by a negation put in or taken out or by an opposite word; None where neither is found."""
+    return _first([_negation, _opposite], text, rng)
+
+
+def breached_sentence(text: str, rng: random.Random) -> str | None:
+    """The text saying the opposite, or with its duty left open or its ban lifted; None where none of it can be done."""
+    return _first([_negation, _opposite, _lifted], text, rng)
+
+
+def _first(ways: list[Callable[[str, random.Random], str | None]], text: str, rng: random.Random) -> str | None:
     rng.shuffle(ways)
     return next((changed for way in ways if (changed := way(text, rng))), None)
 

@@ -19,7 +19,7 @@ from pipelines.evaluation.compliance import (
     left_out_rows,
     verdict_rows,
 )
-from pipelines.evaluation.compliance_samples import GOOD, breaches, of_clause, starter_requirements
+from pipelines.evaluation.compliance_samples import GOOD, breaches, negated_duty, of_clause, starter_requirements, worse_number
 from serving.entailment.examples import Split
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
@@ -102,6 +102,25 @@ def test_mechanical_breaches_change_one_place_and_are_the_same_every_time():
     assert {one.kind for one in found} == {"another number", "negated", "struck out"}
     assert all(one.text != text for one in found)
     assert all(len(one.text) < len(text) for one in found if one.kind == "struck out")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "requirement", "negated"),
+    [
+        ("Clerks verify it; the head verifies the form.", "Forms must be verified.", None),
+        ("The head verifies the form.", "Forms must be verified.", "The head does not verify the form."),
+        ("Forms no longer used are burnt.", "Forms no longer used must be burnt.", "Forms no longer used are not burnt."),
+        ("The keeps of the castle.", "Forms must be kept.", None),
+        ("Forms are kept.", "Forms must not be kept.", None),
+    ],
+)
+def test_a_duty_is_negated_at_its_own_verb(sentence, requirement, negated):
+    assert negated_duty(sentence, requirement) == negated
+
+
+def test_a_number_is_made_worse_only_where_it_kept_the_requirement():
+    assert worse_number("Told within 24 hours.", "They must be told within 72 hours.") == "Told within 240 hours."
+    assert worse_number("The pass is valid for 2 days.", "Shares must be held for at least 30 days.") is None
 
 
 def test_every_planted_breach_is_of_a_requirement_that_is_extracted():

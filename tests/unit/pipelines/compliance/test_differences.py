@@ -28,6 +28,13 @@ GIFTS = "Employees must not accept gifts from clients."
         ("Keys must be changed at least every 6 months.", "Keys must be changed once a year.", "once a year, not 6 months"),
         ("Keys must be changed once every year.", "Keys are changed every two years.", "two years, not once every year"),
         ("Backups must be made daily and tested every 6 months.", "Backups are tested every six months.", ""),
+        ("Files no longer used must be erased.", "Files no longer used are not erased.", "the duty is denied"),
+        ("Files no longer used must be erased.", "Files that are not used any longer are erased.", ""),
+        (
+            "Mail must be opened on the same working day.",
+            "Mail is opened within three working days.",
+            "three working days, not same working day",
+        ),
         ("Fees above 5 percent must be approved.", "Fees above 9 % must be approved.", "9 %, not 5 percent"),
     ],
 )

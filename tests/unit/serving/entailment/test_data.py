@@ -10,7 +10,7 @@ import pytest
 
 from infra.errors import InvalidInput
 from serving.entailment import contractnli, scifact
-from serving.entailment.breaches import other_number, reversed_sentence
+from serving.entailment.breaches import breached_sentence, other_number, reversed_sentence
 from serving.entailment.data import MIXES, Data, Rounds
 from serving.entailment.examples import TUNE, Example, Split, data_folder
 from serving.entailment.mechanical import altered
@@ -78,20 +78,9 @@ def test_requirements_can_be_left_out(small_data: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "among"),
     [
-        (
-            "The processor shall not disclose the data.",
-            {f"The processor {word} disclose the data." for word in ("shall", "may", "can", "may freely", "is allowed to", "is free to")},
-        ),
+        ("The processor shall not disclose the data.", {"The processor shall disclose the data."}),
         ("Supplier cannot appeal.", {"Supplier can appeal."}),
-        (
-            "It will not act without consent.",
-            {
-                "It will act without consent.",
-                "It will not act with consent.",
-                *(f"It {word} act {how} consent." for word in ("may", "can") for how in ("with or without", "even without")),
-            },
-        ),
-        ("It should be kept.", {"It should not be kept."}),
+        ("Records must be kept.", {"Records must not be kept."}),
         ("It increased survival", {"It decreased survival"}),
         ("The dog barks", {None}),
     ],
@@ -100,10 +89,18 @@ def test_a_sentence_is_turned_round(text: str, among: set[str | None]) -> None:
     assert {reversed_sentence(text, random.Random(seed)) for seed in range(10)} <= among
 
 
-def test_a_duty_is_denied_or_left_open() -> None:
-    found = {reversed_sentence("Records must be kept.", random.Random(seed)) for seed in range(60)}
-    assert {"Records must not be kept.", "Records need not be kept.", "Records is not required to be kept."} < found
-    assert "Records must be kept." not in found
+@pytest.mark.parametrize(
+    ("text", "some"),
+    [
+        ("Records must be kept.", {"Records must not be kept.", "Records need not be kept.", "Records is not required to be kept."}),
+        ("Staff must not copy it.", {"Staff must copy it.", "Staff may copy it.", "Staff is free to copy it."}),
+        ("It will not act without consent.", {"It may act even without consent.", "It can act with or without consent."}),
+    ],
+)
+def test_a_duty_is_left_open_and_a_ban_lifted(text: str, some: set[str]) -> None:
+    found = {breached_sentence(text, random.Random(seed)) for seed in range(80)}
+    assert some < found
+    assert text not in found
 
 
 def test_a_number_is_changed_and_a_citation_is_not() -> None:
