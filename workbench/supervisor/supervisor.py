@@ -56,6 +56,8 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._failure: WorkbenchError | None = None
+        self._opening: Child | None = None
+        self._deployed = asyncio.Event()
         self._socket: socket.socket | None = None
         self._running = Running(os.getpid(), settings.url, None, settings.mlflow.tracking_uri, datetime.now(UTC).isoformat())
 
@@ -115,13 +117,24 @@ class Supervisor:
         self.say(f"Database, owner {prepared['owner']}: {self._seconds()}")
         self._keep_gateway()
         self._watch(self._probe())
-        await self._step(steps, "deploy")
-        self._note()
+        await self._deploy(steps)
         self.say(f"Ray, models and pipelines: {self._seconds()}")
         await self._until_ready()
         self.ready_after = time.monotonic() - self._began
         self.say(f"Ready in {self.ready_after:.1f} s: {self.settings.url}")
         self._watch(self._after_ready())
+
+    async def _deploy(self, steps: Child) -> None:
+        """The start's own deployment; where Ray falls meanwhile, the one that follows its restart takes its place."""
+        self._opening = steps
+        try:
+            await self._step(steps, "deploy")
+        except WorkbenchError:
+            if self._opening is not None:
+                raise
+            await self._deployed.wait()
+        self._opening = None
+        self._note()
 
     async def _after_ready(self) -> None:
         # MLflow last: a start needs its processor, and nobody needs MLflow to serve.
@@ -208,11 +221,16 @@ class Supervisor:
     async def _ray_died(self, child: Child) -> bool:
         """Ray's head is gone, and every replica with it: a new one, the application on it, and a gateway that knows it."""
         self._children.pop(child.name, None)
+        if self._opening:  # it waits for what is gone; two that deploy at once would be in each other's way
+            opening, self._opening = self._opening, None
+            opening.kill()
         gateway = self._children.pop("gateway", None)
         if gateway:
             await gateway.stop(grace=1)
         child.kill()
         self._start_ray()
+        if not self.link:
+            return False  # the start is not there yet: it will find the new one
         self._keep_gateway()
         self._watch(self._deploy_again())
         return False
@@ -224,6 +242,7 @@ class Supervisor:
                 await self._step(await self._start_opening("deploy"), "deploy")
                 self._note()
                 self.say("Ray, models and pipelines are back")
+                self._deployed.set()
                 return
             except WorkbenchError as error:
                 self.say(f"The models could not be deployed again: {error.message}")
