@@ -4,15 +4,15 @@ too: p95 must be <= 1.2 s (aim .5).
 
     python -m tests.benchmarks.search_latency [--chunks 100000] [--queries 300] [--embed] [--accurate]
 
-Chunks are words drawn as in English (Zipf) and vectors in clusters, in a real library: tables, index, store. With
-``--embed`` each query goes through the embedded model too. Every drawn word is several tokens, so that each reranked pair
-is as long as a pair can be.
+Chunks are English words drawn by Zipf's law and vectors in clusters, in a real library: tables, index, store. With
+``--embed`` each query goes through the embedded model too.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import resource
 import tempfile
@@ -33,6 +33,8 @@ from knowledge.reading.records import record_document
 from knowledge.search import ACCURATE, FAST, SearchConfig, Searcher
 from pipelines.rerank import EntailmentReranker
 from serving.contracts import Embeddings, ModelRef
+from serving.embedded import resolve
+from serving.entailment.weights_file import TOKENIZER
 from serving.roles import Roles
 
 DIMENSIONS, CLUSTERS, WORDS = 384, 400, 40_000
@@ -45,7 +47,7 @@ class Drawn:
 
     def __init__(self) -> None:
         self.random = np.random.default_rng(0)
-        self.words = np.array([f"w{number}" for number in range(WORDS)])
+        self.words = np.array(_english(WORDS))
         weights = 1 / np.arange(1, WORDS + 1)
         self.weights = weights / weights.sum()
         self.centres = self.random.normal(size=(CLUSTERS, DIMENSIONS)).astype(np.float32)
@@ -124,6 +126,15 @@ def _recall(index, drawn: Drawn, queries: int = 50) -> float:
         wanted = set(ids[exact.search(vector.reshape(1, -1), 10)[1][0]].tolist())
         right += len(wanted & {hit.id for hit in index.dense(vector, 10)})
     return right / (10 * queries)
+
+
+def _english(count: int) -> list[str]:
+    """So many different words: the embedding model's own whole words, which are in order of their frequency, then compounds."""
+    from tokenizers import Tokenizer
+
+    vocabulary = Tokenizer.from_file(str(resolve(TOKENIZER, role="embedding"))).get_vocab()
+    known = [word for word in sorted(vocabulary, key=vocabulary.__getitem__) if word.isascii() and word.isalpha() and len(word) > 1]
+    return (known + [f"{one}{other}" for one, other in itertools.pairwise(known)])[:count]
 
 
 @cache
