@@ -14,7 +14,7 @@ from serving.contracts import ModelRef
 from serving.entailment.overlap import Overlap
 from serving.roles import Roles
 
-READ = 40
+READ = 60
 """Spans that the entailment model reads for one requirement."""
 DENSE_WEIGHT = 0.6
 TEXTS_AT_ONCE = 512

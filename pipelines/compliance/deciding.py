@@ -67,8 +67,9 @@ SATISFIED_FEATURES = ("best entailed", "for against")
 def features(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the two questions are answered from: ``(3,)`` for "addressed", ``(2,)`` for "satisfied".
 
-    "surest" is the log-odds of the surest single word, for or against; the sums are logarithms over the TOP spans that say
-    most; "read" is the logarithm of how many spans were read: the best of many is higher by chance.
+    "surest" is the log-odds of the surest single word, for or against; the sums are logarithms of squares over the TOP spans
+    that say most (many spans that hardly say a thing do not outweigh one that does); "read" is the logarithm of how many
+    spans were read: the best of many is higher by chance.
 
     Args:
         probabilities: float ``(spans, 3)`` of the spans that were read for one requirement.
@@ -77,9 +78,9 @@ def features(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows = np.argsort(-mentioned, kind="stable")[:TOP]
     entailed, contradicted = probabilities[rows, ENTAILED], probabilities[rows, CONTRADICTED]
     surest = _logit(float(np.maximum(entailed, contradicted).max()))
-    balance = np.log(entailed.sum() + SMALL) - np.log(contradicted.sum() + SMALL)
+    balance = np.log(np.square(entailed).sum() + SMALL) - np.log(np.square(contradicted).sum() + SMALL)
     return (
-        np.array([surest, np.log(mentioned[rows].sum() + SMALL), np.log(len(mentioned))]),
+        np.array([surest, np.log(np.square(mentioned[rows]).sum() + SMALL), np.log(len(mentioned))]),
         np.array([_logit(float(entailed.max())), balance]),
     )
 

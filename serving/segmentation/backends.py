@@ -116,7 +116,8 @@ class OpenVinoBackend:
 
     def infer(self, image: np.ndarray, mirrored: bool = False) -> Answer:
         """See `Backend.infer`. Each call has its own request: calls from several threads are safe."""
-        return Answer(**self._pass("mirrored" if mirrored else "plain", image))
+        found = self._pass("mirrored" if mirrored else "plain", image)
+        return Answer(found["logits"].swapaxes(-1, -2), found["side"], found["classes"])
 
     def _pass(self, kind: str, image: np.ndarray) -> dict[str, np.ndarray]:
         """The network's outputs by name.
