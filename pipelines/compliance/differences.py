@@ -17,6 +17,8 @@ SAME_THING = 0.3
 """Share of the requirement's content words that a span must have for its numbers to be about the same thing."""
 OWN_WORDS = 0.8
 """The same for a span that repeats it."""
+OWN_WORDS_AND_NUMBERS = 0.7
+"""The same where each of the requirement's numbers is kept."""
 SAME_ACT = 0.5
 """Share of the content words after the modal verbs that both have, for them to be about one act."""
 SCOPE = 4
@@ -66,6 +68,8 @@ _AT_LEAST = re.compile(
 _INTERVAL = re.compile(r"\bevery\W*(?:\w+\W+)?$", re.IGNORECASE)
 """\"At least every 12 months\" is no longer than 12 months apart."""
 _THRESHOLD = re.compile(r"\b(?:above|over|more than|exceed\w*|in excess of)\b\W*(?:\w+\W+){0,2}$", re.IGNORECASE)
+_FORBIDDEN_ABOVE = re.compile(r"\b(?:above|over|more than|exceed\w*|in excess of)\b", re.IGNORECASE)
+_UP_TO = re.compile(r"\b(?:up to|no more than|not more than|at most|a maximum of)\b", re.IGNORECASE)
 _KEEP = re.compile(r"\b(?:keep|kept|retain\w*|stor\w+|preserv\w+|archiv\w+|maintain\w*)\b", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|never|cannot|no longer|neither|nor|without)\b|n't\b", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"\b(?:only|unless|without|except|before|until|other than)\b", re.IGNORECASE)
@@ -114,11 +118,23 @@ def difference(requirement: str, span: str) -> str:
 
 def repeats(requirement: str, span: str) -> bool:
     """Whether the span says the requirement in nearly its own words, negated as often or as the condition of a leave, with
-    nothing changed."""
+    nothing changed; of a requirement with numbers fewer words will do where each number is kept."""
     if keeps_condition(requirement, span, _content):
         return not difference(requirement, span)
+    shared = shared_words(requirement, span)
+    kept = _keeps_numbers(requirement, span)
     negated = [bool(_NOT.search(text)) for text in (requirement, span)]
-    return negated[0] == negated[1] and shared_words(requirement, span) >= OWN_WORDS and not difference(requirement, span)
+    # "Must not be taken above 100" and "may be taken up to 75" are negated once between them, and agree.
+    same = negated[0] == negated[1] or (kept and negated[0] and _FORBIDDEN_ABOVE.search(requirement) and _UP_TO.search(span))
+    return bool(same) and shared >= (OWN_WORDS_AND_NUMBERS if kept else OWN_WORDS) and not difference(requirement, span)
+
+
+def _keeps_numbers(requirement: str, span: str) -> bool:
+    """Whether the requirement has numbers, and the span one as strict for each."""
+    asked, said = quantities(requirement), quantities(span)
+    return bool(asked) and all(
+        any(one.kind == wanted.kind and keeps_quantity(wanted, one, requirement) for one in said) for wanted in asked
+    )
 
 
 def quantities(text: str) -> list[Quantity]:
