@@ -13,10 +13,11 @@ from knowledge.requirements.wording import modality_of
 
 _CONDITION = re.compile(r"\b(?:without|unless|until|before|except (?:with|where|if|when|after))\b", re.IGNORECASE)
 _ONLY_UNDER = re.compile(
-    r"\bonly (?:with|if|where|when|after|once|upon|in|for|to)\b|\b(?:unless|before|prior to|until)\b"
-    r"|\b(?:not|never|no|nor|cannot)\b[^.;]*\bwithout\b",
+    r"\bonly (?:with|if|where|when|after|once|upon|in|for|to)\b"
+    r"|\b(?:not|never|no|nor|cannot)\b[^.;]*\b(?:without|unless|until|before|prior to)\b",
     re.IGNORECASE,
 )
+_BEFORE = re.compile(r"\b(?:before|prior to)\b", re.IGNORECASE)
 _ANYHOW = re.compile(r"\b(?:even (?:if|where|when|without)|regardless|irrespective|whether or not|with or without)\b", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|never|cannot|no|nor|neither)\b|n't\b", re.IGNORECASE)
 _UNDER_SOME = re.compile(
@@ -44,10 +45,19 @@ def forbidden_act(requirement: str) -> tuple[str, str] | None:
 def keeps_condition(requirement: str, span: str, words: Words) -> bool:
     """Whether the span allows what is forbidden under the same condition only: nearly all of the requirement's words, and a word
     that makes it a condition."""
-    if forbidden_act(requirement) is None or not _ONLY_UNDER.search(span) or _ANYHOW.search(span):
+    found = forbidden_act(requirement)
+    if found is None or _ANYHOW.search(span):
         return False
     wanted = words(_CONDITION.sub(" ", requirement))
-    return len(wanted & words(span)) >= ALL_OF_IT * max(1, len(wanted))
+    if len(wanted & words(span)) < ALL_OF_IT * max(1, len(wanted)):
+        return False
+    return bool(_ONLY_UNDER.search(span)) or _comes_first(words(found[1]) - words(found[0]), span, words)
+
+
+def _comes_first(condition: set[str], span: str, words: Words) -> bool:
+    """Whether the condition is what happens before: "the form is signed before it leaves", not "it leaves before ..."."""
+    cue = _BEFORE.search(span)
+    return cue is not None and len(condition & words(span[: cue.start()])) > len(condition & words(span[cue.end() :]))
 
 
 def drops_condition(requirement: str, span: str, words: Words) -> bool:

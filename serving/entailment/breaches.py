@@ -30,7 +30,11 @@ _NEGATED = re.compile(r"\b(?:(shall|must|may|will|should|is|are|was|were|could|w
 _PLAIN = re.compile(r"\b(shall|must|may|will|should|is|are|was|were|can|could|would)\b(?! not|not)", re.IGNORECASE)
 _FORBIDDEN = re.compile(r"\b(?:must|shall|may|will) (?:not|never)\b", re.IGNORECASE)
 _DUTY = re.compile(r"\b(?:must|shall)\b(?! not| never)", re.IGNORECASE)
-_CONDITION = re.compile(r"\b(?:must|shall|may|will|can) ?not\b([^.;:]{3,120}?)\b(without|unless)\b(?! limit| prejudice)", re.IGNORECASE)
+CONDITIONAL_BAN = re.compile(
+    r"\b(?:must|shall|may|will|can) ?not\b"
+    r"([^.;:]{3,120}?)\b(without|unless)\b(?! limit| prejudice)",
+    re.IGNORECASE,
+)
 _ALLOWED = ("may", "can", "may freely", "is allowed to", "is free to")
 _LEFT_OPEN = ("need not", "does not have to", "is not required to", "may, but need not,")
 _WITH_OR_WITHOUT = {"without": ("with or without", "even without"), "unless": ("whether or not", "even if not")}
@@ -38,16 +42,9 @@ _NUMBER = re.compile(r"(?<![\[\w.,-])\d+(?:\.\d+)?(?![\w\]]|[.,]\d)|\b(?:" + "|"
 
 
 def reversed_sentence(text: str, rng: random.Random) -> str | None:
-    """The text saying the opposite, by a negation put in or taken out or by an opposite word; None where neither is found."""
-    return _first([_negation, _opposite], text, rng)
-
-
-def breached_sentence(text: str, rng: random.Random) -> str | None:
-    """The text saying the opposite, or with its duty left open or its ban lifted; None where none of it can be done."""
-    return _first([_negation, _opposite, _lifted], text, rng)
-
-
-def _first(ways: list[Callable[[str, random.Random], str | None]], text: str, rng: random.Random) -> str | None:
+    """The text saying the opposite, by a negation put in or taken out, by an opposite word, or with its duty left open or its ban
+    lifted; None where none of it can be done."""
+    ways: list[Callable[[str, random.Random], str | None]] = [_negation, _opposite, _lifted]
     rng.shuffle(ways)
     return next((changed for way in ways if (changed := way(text, rng))), None)
 
@@ -85,7 +82,7 @@ def _negation(text: str, rng: random.Random) -> str | None:
 
 def _lifted(text: str, rng: random.Random) -> str | None:
     """What was forbidden is allowed, what was a duty is left open, a condition does not matter."""
-    if found := _CONDITION.search(text):
+    if found := CONDITIONAL_BAN.search(text):
         said = f"{rng.choice(('may', 'can'))}{found[1]}{rng.choice(_WITH_OR_WITHOUT[found[2].lower()])}"
     elif found := _FORBIDDEN.search(text):
         said = rng.choice(_ALLOWED)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from serving.entailment.breaches import breached_sentence, other_number
+from serving.entailment.breaches import other_number, reversed_sentence
 from serving.entailment.examples import Example, Label
 from serving.entailment.overlap import stems
 from serving.entailment.rephrasing import rephrased
@@ -46,7 +46,7 @@ class Texts:
             n = rng.randrange(len(sentences))
             sentence = sentences[n]
             passage = sentence if rng.random() < 0.5 else " ".join(sentences[max(0, n - 1) : n + 2])
-            turned = (other_number if rng.random() < 0.5 else breached_sentence)(sentence, rng)
+            turned = (other_number if rng.random() < 0.5 else reversed_sentence)(sentence, rng)
             kind = rng.random()
             if kind < 0.2:
                 yield self._pair(rephrased(sentence, rng), passage, "entailed", name)
@@ -87,7 +87,7 @@ def altered(pair: Example, rng: random.Random) -> Example | None:
         return None
     if pair.label == "entailed" and rng.random() < 0.4 and (claim := other_number(pair.claim, rng)):
         return Example(claim, pair.passage, "contradicted", pair.source, pair.group)
-    claim = breached_sentence(pair.claim, rng)
+    claim = reversed_sentence(pair.claim, rng)
     if claim is None:
         return None
     return Example(claim, pair.passage, "contradicted" if pair.label == "entailed" else "entailed", pair.source, pair.group)

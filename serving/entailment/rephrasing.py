@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 import re
 
+from serving.entailment.breaches import CONDITIONAL_BAN
+
 _WAYS: tuple[tuple[str, ...], ...] = (
     ("must not", "shall not", "may not", "must never", "will not"),
     ("must", "shall", "has to", "is required to", "will"),
@@ -44,7 +46,6 @@ _PERIOD = re.compile(
 _PER = {("month", "year"): 12, ("hour", "day"): 24, ("day", "week"): 7}
 # "Must not disclose without consent" is "may disclose only with consent", and so for "unless".
 _ONLY = {"without": "only with", "unless": "only if"}
-_NOT_WITHOUT = re.compile(r"\b(?:must|shall|may|will|can) ?not\b([^.;:]{3,120}?)\b(without|unless)\b(?! limit| prejudice)", re.IGNORECASE)
 _ONLY_WITH = re.compile(r"\b(?:may|can|must|shall)\b(?! not|not)([^.;:]{3,120}?)\bonly (with|if)\b", re.IGNORECASE)
 _SMALL_WORDS = re.compile(r"\b(?:the|a|an|very|also|further|however|thus|therefore|in addition|any|such|certain)\s", re.IGNORECASE)
 
@@ -67,7 +68,7 @@ def rephrased(text: str, rng: random.Random, *, share: float = 0.6) -> str:
 
 def said_with_only(text: str, rng: random.Random) -> str:
     """What may not be done without a condition as what may be done only with it, or the other way about; other texts as they are."""
-    if found := _NOT_WITHOUT.search(text):
+    if found := CONDITIONAL_BAN.search(text):
         said = f"{rng.choice(('may', 'can'))}{found[1]}{_ONLY[found[2].lower()]}"
     elif found := _ONLY_WITH.search(text):
         said = f"{rng.choice(('must not', 'may not', 'shall not'))}{found[1]}{'without' if found[2].lower() == 'with' else 'unless'}"

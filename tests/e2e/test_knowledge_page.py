@@ -26,6 +26,12 @@ def person(visit: Callable[..., Visitor], harness: Harness, signed_in: dict) -> 
     return make
 
 
+PAGE_IN_SIGHT = """() => {
+    const here = document.querySelector('.wb-bar nav a[aria-current]');
+    return here && here.getBoundingClientRect().right <= here.parentElement.getBoundingClientRect().right + 1;
+}"""
+
+
 def open_collection(visitor: Visitor) -> Page:
     page = visitor.open("/knowledge")
     page.get_by_role("link", name=COLLECTION).click()
@@ -46,8 +52,11 @@ def test_fits_its_width(person: Callable[..., Visitor], width: int) -> None:
     expect(page.locator("tr", has_text="aspirin.md")).to_contain_text("version 2")
     expect(page.locator("tr", has_text="anticoagulation")).to_contain_text("12")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    here = page.locator(".wb-bar nav a[aria-current]")
-    assert here.evaluate("(e) => e.getBoundingClientRect().right <= e.parentElement.getBoundingClientRect().right + 1")
+    page.wait_for_function(PAGE_IN_SIGHT)
+    # A longer name leaves the links less room.
+    page.locator(".wb-bar [data-me]").evaluate("(name) => name.textContent = 'someone with a longer name'")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.wait_for_function(PAGE_IN_SIGHT)
     ask(page, "risk of stroke against bleeding")
     page.locator(".wb-passages a", has_text="page").first.click()
     page.locator(".wb-chunk[data-here]").wait_for()

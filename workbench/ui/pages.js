@@ -99,12 +99,16 @@
     if (document.title !== wanted) document.title = wanted;
   }
 
-  // On a narrow screen the bar scrolls: the page that one is on is brought into sight, once.
+  // On a narrow screen the bar scrolls: the page that one is on is brought into sight, and again whenever the room for
+  // the links changes (the styles or a person's name come after the bar, the screen is turned).
   function bar() {
     const here = document.querySelector(".wb-bar nav a[aria-current]:not([data-seen])");
     if (!here) return;
     here.dataset.seen = "yes";
-    here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 24;
+    const nav = here.parentElement;
+    const room = new ResizeObserver(() => { nav.scrollLeft = here.offsetLeft - nav.offsetLeft - 24; });
+    room.observe(nav);
+    room.observe(here);
   }
 
   let waiting = false;

@@ -53,6 +53,18 @@ def test_a_condition_of_any_kind_is_left_to_the_model(span: str) -> None:
     assert difference(KEYS, span) != DROPPED
 
 
+@pytest.mark.parametrize(
+    "span",
+    [
+        "Samples are sent abroad before a customs form has been signed by the laboratory.",
+        "Samples are sent abroad unless a customs form has been signed by the laboratory.",
+        "Samples are sent abroad until a customs form has been signed by the laboratory.",
+    ],
+)
+def test_the_condition_turned_round_does_not_repeat_the_requirement(span: str) -> None:
+    assert not repeats(EXPORT, span)
+
+
 def test_a_duty_and_a_plain_ban_have_no_condition() -> None:
     assert forbidden_act("Keys must be handed back before the evening.") is None
     assert forbidden_act("Keys must not be lent.") is None

@@ -44,9 +44,7 @@ def test_what_a_span_changes(requirement, span, said):
 
 def test_quantities_are_compared_in_one_unit():
     found = quantities("within 48 hours, or two weeks; EUR 1.5 million; every year")
-    assert [(one.kind, one.value) for one in found] == [("money", 1_500_000.0), ("time", 2.0), ("time", 14.0)] or {
-        (one.kind, one.value) for one in found
-    } == {("money", 1_500_000.0), ("time", 2.0), ("time", 14.0), ("time", 365.0)}
+    assert {(one.kind, one.value) for one in found} == {("money", 1_500_000.0), ("time", 2.0), ("time", 14.0), ("time", 365.0)}
 
 
 def test_a_span_repeats_a_requirement_only_with_the_same_negations():
