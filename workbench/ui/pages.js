@@ -106,7 +106,7 @@
     if (!here) return;
     here.dataset.seen = "yes";
     const nav = here.parentElement;
-    const room = new ResizeObserver(() => { nav.scrollLeft = here.offsetLeft - nav.offsetLeft - 24; });
+    const room = new ResizeObserver(() => { nav.scrollLeft = here.offsetLeft - nav.offsetLeft - 48; });
     room.observe(nav);
     room.observe(here);
   }
