@@ -161,6 +161,18 @@ def start_workbench(home: Path, *, port: int | None = None, sample: bool = False
     raise RuntimeError(f"The workbench did not become ready in {timeout:.0f} s:\n{log.read_text(errors='replace')[-4000:]}")
 
 
+class House:
+    """A data folder with a workbench on it that can be stopped, killed and started again at the same address."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.workbench: RunningWorkbench = start_workbench(home)
+
+    def restart(self) -> None:
+        self.workbench.stop()
+        self.workbench = start_workbench(self.home, port=int(self.workbench.url.rpartition(":")[2]))
+
+
 def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("WORKBENCH_")}
 

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 from tests.bring_chromium import chromium
-from tests.running import clean_environment, free_port
+from tests.running import House, clean_environment, free_port
 
 # Without these Chromium looks for Google's hosts at every start.
 QUIET = (
@@ -95,6 +95,14 @@ def visit(browser: Browser) -> Iterator[object]:
     for visitor in visitors:
         visitor.context.close()
     assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One real workbench for all tests that need one: a start takes up to a minute on two cores."""
+    house = House(tmp_path_factory.mktemp("house") / "home")
+    yield house
+    house.workbench.stop()
 
 
 @dataclass

@@ -7,14 +7,14 @@ import io
 import json
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.running import RunningWorkbench, running_workbench
+from tests.running import House, RunningWorkbench
 
 
 def nifti(array: np.ndarray, zooms: float = 1.0) -> bytes:
@@ -59,10 +59,9 @@ CASES: dict[str, tuple[str, Callable[[], bytes]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorkbench]:
-    with running_workbench(tmp_path_factory.mktemp("bad") / "home") as workbench:
-        yield workbench
+@pytest.fixture
+def workbench(house: House) -> RunningWorkbench:
+    return house.workbench
 
 
 def refusal(workbench: RunningWorkbench, path: Path) -> dict:

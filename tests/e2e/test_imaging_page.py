@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -15,29 +15,9 @@ from playwright.sync_api import Page, expect
 
 from tests.benchmarks.start_and_memory import template_bytes
 from tests.e2e.conftest import Visitor
-from tests.running import RunningWorkbench, start_workbench
+from tests.running import House
 
 PATIENCE = 240_000  # ms: other tests may be running on the same two cores
-
-
-class House:
-    """A data folder with a workbench on it that can be stopped and started."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.workbench: RunningWorkbench = start_workbench(home)
-        self.jobs: list[str] = []
-
-    def restart(self) -> None:
-        self.workbench.stop()
-        self.workbench = start_workbench(self.home, port=int(self.workbench.url.rpartition(":")[2]))
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("page") / "home")
-    yield house
-    house.workbench.stop()
 
 
 @pytest.fixture
@@ -54,6 +34,12 @@ def person(visit: Callable[..., Visitor], house: House) -> Callable[..., Visitor
     return make
 
 
+@pytest.fixture(scope="module")
+def jobs() -> list[str]:
+    """The analyses that this module's first test made; the others come back to them."""
+    return []
+
+
 def send(page: Page, name: str, content: bytes) -> None:
     page.locator("#drop input[type=file]").set_input_files({"name": name, "mimeType": "application/octet-stream", "buffer": content})
 
@@ -63,12 +49,12 @@ def wait_for_result(page: Page) -> None:
     page.frame_locator("#viewer").locator("body[data-ready]").wait_for()
 
 
-def test_from_the_link_to_the_pdf(person: Callable[..., Visitor], house: House) -> None:
+def test_from_the_link_to_the_pdf(person: Callable[..., Visitor], jobs: list[str]) -> None:
     page = person().open("/imaging")
     send(page, "mni152.nii.gz", template_bytes())
     page.locator(".wb-stages li").first.wait_for()
     page.wait_for_url("**/imaging?job=*")
-    house.jobs.append(page.url.rpartition("=")[2])
+    jobs.append(page.url.rpartition("=")[2])
     # Stages are seen while they run, not only at the end.
     page.locator(".wb-stages li.running, iframe#viewer").first.wait_for()
     wait_for_result(page)
@@ -77,7 +63,7 @@ def test_from_the_link_to_the_pdf(person: Callable[..., Visitor], house: House) 
     axial = viewer.locator("[data-plane=axial]")
     axial.locator("input").fill("70")
     expect(axial.locator(".title span")).to_have_text("71 / 189")
-    expect(axial.locator("canvas.scan")).to_have_attribute("data-shown", f"/imaging/analysis/{house.jobs[0]}/slice/axial/70.jpg")
+    expect(axial.locator("canvas.scan")).to_have_attribute("data-shown", f"/imaging/analysis/{jobs[0]}/slice/axial/70.jpg")
 
     sentence = page.locator("details.wb-sentence", has_text="The brain measures").first
     sentence.locator("summary").click()
@@ -93,7 +79,7 @@ def test_from_the_link_to_the_pdf(person: Callable[..., Visitor], house: House) 
     assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
     with page.expect_download() as download:
         page.get_by_role("link", name="JSON").click()
-    assert json.loads(Path(download.value.path()).read_text())["job"] == house.jobs[0]
+    assert json.loads(Path(download.value.path()).read_text())["job"] == jobs[0]
     with page.expect_download() as download:
         page.get_by_role("link", name="Segmentation").click()
     given = nib.Nifti1Image.from_bytes(gzip.decompress(Path(download.value.path()).read_bytes()))
@@ -119,19 +105,19 @@ def test_a_file_that_is_no_scan_gets_a_sentence(person: Callable[..., Visitor]) 
     assert "Traceback" not in note.inner_text()
 
 
-def test_another_persons_result_is_not_shown(person: Callable[..., Visitor], house: House, visit: Callable[..., Visitor]) -> None:
+def test_another_persons_result_is_not_shown(house: House, visit: Callable[..., Visitor], jobs: list[str]) -> None:
     stranger = visit(house.workbench.url)
-    page = stranger.open(f"/imaging?job={house.jobs[0]}")
+    page = stranger.open(f"/imaging?job={jobs[0]}")
     assert "/auth/sign-in" in page.url
-    assert stranger.context.request.get(f"{house.workbench.url}/imaging/analysis/{house.jobs[0]}/slice/axial/70.jpg").status == 401
-    assert stranger.context.request.get(f"{house.workbench.url}/viewer/{house.jobs[0]}/facts.json").status == 401
+    assert stranger.context.request.get(f"{house.workbench.url}/imaging/analysis/{jobs[0]}/slice/axial/70.jpg").status == 401
+    assert stranger.context.request.get(f"{house.workbench.url}/viewer/{jobs[0]}/facts.json").status == 401
 
 
-def test_an_earlier_result_opens_after_a_restart(person: Callable[..., Visitor], house: House) -> None:
+def test_an_earlier_result_opens_after_a_restart(person: Callable[..., Visitor], house: House, jobs: list[str]) -> None:
     house.restart()
     page = person().open("/activity")
     page.locator("tr", has_text="mni152.nii.gz").get_by_role("link", name="Open").click()
-    page.wait_for_url(f"**/imaging?job={house.jobs[0]}")
+    page.wait_for_url(f"**/imaging?job={jobs[0]}")
     wait_for_result(page)
     expect(page.locator(".wb-said")).to_contain_text("The brain measures")
 

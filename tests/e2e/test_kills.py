@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.benchmarks.start_and_memory import template_bytes
-from tests.running import RunningWorkbench, start_workbench
+from tests.running import House, RunningWorkbench
 
 PATIENCE = 150
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kills") / "home"
-
-
 @pytest.fixture
-def workbench(home: Path) -> Iterator[RunningWorkbench]:
-    """A workbench on this module's data folder; what a test did not stop is stopped."""
-    workbench = start_workbench(home)
-    yield workbench
-    workbench.stop()
+def workbench(house: House) -> RunningWorkbench:
+    """The workbench of these tests, started again where the test before left it dead."""
+    if house.workbench.process.poll() is not None:
+        house.restart()
+    return house.workbench
 
 
 def begin(workbench: RunningWorkbench) -> str:
@@ -101,16 +94,14 @@ def test_killed_gateway(workbench: RunningWorkbench) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_killed_as_a_whole(workbench: RunningWorkbench, home: Path) -> None:
+def test_killed_as_a_whole(workbench: RunningWorkbench, house: House) -> None:
     job = begin(workbench)
     wait_for_stage(workbench, job, "see")
     workbench.kill()
     assert not workbench.processes()
-    again = start_workbench(home)
-    try:
-        assert wait_for_end(again, job)["state"] == "done"
-        assert_nothing_ran_twice(again, job, interrupted="see")
-        with again.client as client:
-            assert client.get(f"/imaging/analysis/{job}").json()["measurements"]
-    finally:
-        again.stop()
+    house.restart()
+    again = house.workbench
+    assert wait_for_end(again, job)["state"] == "done"
+    assert_nothing_ran_twice(again, job, interrupted="see")
+    with again.client as client:
+        assert client.get(f"/imaging/analysis/{job}").json()["measurements"]
