@@ -85,8 +85,17 @@ def features(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def probabilities_of(calibration: Calibration, told: np.ndarray) -> Probabilities:
-    """Of one requirement; a document without a span that could be read does not address it."""
+def probabilities_of(calibration: Calibration, told: np.ndarray, changes: Sequence[str]) -> Probabilities:
+    """Of one requirement; a document without a span that could be read does not address it.
+
+    Args:
+        told, changes: what :func:`told_apart` gave.
+    """
+    found = _weighed(calibration, told)
+    return max(found, _of_the_clause(calibration, told, changes), key=lambda one: one.violated) if any(changes) else found
+
+
+def _weighed(calibration: Calibration, told: np.ndarray) -> Probabilities:
     if not len(told):
         return Probabilities.of("not_addressed")
     addressed, satisfied = features(told)
@@ -105,9 +114,7 @@ def decide(
         search: float ``(spans,)``: the score, 0 to 1, with which the search found each.
     """
     told, changes = told_apart(requirement.text, spans, read)
-    probabilities = probabilities_of(calibration, told)
-    if any(changes):
-        probabilities = max(probabilities, _of_the_clause(calibration, told, changes), key=lambda one: one.violated)
+    probabilities = probabilities_of(calibration, told, changes)
     mentioned = with_leads(spans, told[:, ENTAILED] + told[:, CONTRADICTED])
     scores = evidence_scores(spans, told, search)
     order = np.argsort(-scores, kind="stable")
@@ -159,7 +166,7 @@ def _of_the_clause(calibration: Calibration, told: np.ndarray, changes: Sequence
     best = max(rows, key=lambda row: told[row, CONTRADICTED])
     rival = max((row for row in range(len(told)) if row not in rows), key=lambda row: told[row, ENTAILED], default=None)
     kept = [best] if rival is None or told[rival, ENTAILED] < told[best, CONTRADICTED] else [best, rival]
-    return probabilities_of(calibration, told[kept])
+    return _weighed(calibration, told[kept])
 
 
 def _logit(value: float) -> float:

@@ -19,6 +19,9 @@ OWN_WORDS = 0.8
 """The same for a span that repeats it."""
 OWN_WORDS_AND_NUMBERS = 0.7
 """The same where each of the requirement's numbers is kept."""
+COMPACT = 3.0
+"""How many times as many content words as the requirement a span that repeats it may have: a long one has the same words by
+chance (evidence mAP on 17 ContractNLI development contracts .812 without, .826 with)."""
 SAME_ACT = 0.5
 """Share of the content words after the modal verbs that both have, for them to be about one act."""
 SCOPE = 4
@@ -117,10 +120,12 @@ def difference(requirement: str, span: str) -> str:
 
 
 def repeats(requirement: str, span: str) -> bool:
-    """Whether the span says the requirement in nearly its own words, negated as often or as the condition of a leave, with
-    nothing changed; of a requirement with numbers fewer words will do where each number is kept."""
+    """Whether the span says the requirement in nearly its own words and few others, negated as often or as the condition of a
+    leave, with nothing changed; of a requirement with numbers fewer words will do where each number is kept."""
     if keeps_condition(requirement, span, _content):
         return not difference(requirement, span)
+    if len(_words(span)) > COMPACT * len(_words(requirement)):
+        return False
     shared = shared_words(requirement, span)
     kept = _keeps_numbers(requirement, span)
     negated = [bool(_NOT.search(text)) for text in (requirement, span)]

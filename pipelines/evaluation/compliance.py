@@ -30,7 +30,14 @@ from knowledge.requirements.spans import Span, spans_of
 from pipelines.compliance.calibration import Calibration, write_calibration
 from pipelines.compliance.candidates import embed, index_spans
 from pipelines.compliance.contract import MOST_EVIDENCE, VERDICTS
-from pipelines.compliance.deciding import ADDRESSED_FEATURES, SATISFIED_FEATURES, evidence_scores, features, told_apart
+from pipelines.compliance.deciding import (
+    ADDRESSED_FEATURES,
+    SATISFIED_FEATURES,
+    evidence_scores,
+    features,
+    probabilities_of,
+    told_apart,
+)
 from pipelines.compliance.reading import Reader
 from pipelines.evaluation.compliance_claims import ClaimRead, read_claims
 from pipelines.questions.logistic import fit
@@ -66,6 +73,7 @@ class Read:
 
     Attributes:
         told: float ``(spans, 3)``, after the rules of :mod:`pipelines.compliance.differences`.
+        changes: what each span changes of the requirement by those rules; '' for nothing.
         truth: 0 satisfied, 1 violated, 2 not addressed.
         precision: average precision of the evidence; None where nobody marked any.
     """
@@ -73,6 +81,7 @@ class Read:
     contract: str
     requirement: str
     told: np.ndarray
+    changes: tuple[str, ...]
     truth: int
     precision: float | None
 
@@ -121,9 +130,9 @@ async def read_contract(contract: Contract, requirements: dict[str, str], roles:
             continue
         truth, marked = contract.findings[key]
         read = [spans[row] for row in reading.rows]
-        told, _ = told_apart(text, read, reading.probabilities)
+        told, changes = told_apart(text, read, reading.probabilities)
         precision = evidence_precision(read, evidence_scores(read, told, reading.search), contract.marked, marked) if marked else None
-        found.append(Read(contract.name, key, told, truth, precision))
+        found.append(Read(contract.name, key, told, tuple(changes), truth, precision))
     return found
 
 
@@ -149,11 +158,9 @@ def calibrate(reads: Sequence[Read | ClaimRead]) -> Calibration:
 
 
 def probabilities(calibration: Calibration, reads: Sequence[Read | ClaimRead]) -> np.ndarray:
-    """float64 ``(reads, 3)``, in the order of VERDICTS."""
-    found = [features(read.told) for read in reads]
-    addressed = calibration.addressed(np.array([one[0] for one in found]))
-    satisfied = calibration.satisfied(np.array([one[1] for one in found]))
-    return np.column_stack([addressed * satisfied, addressed * (1 - satisfied), 1 - addressed])
+    """float64 ``(reads, 3)``, in the order of VERDICTS: as an analysis decides."""
+    said = [probabilities_of(calibration, read.told, read.changes) for read in reads]
+    return np.array([[getattr(one, verdict) for verdict in VERDICTS] for one in said], float).reshape(-1, len(VERDICTS))
 
 
 def crossed(reads: Sequence[Read], group: Callable[[Read], str], *, also: Sequence[ClaimRead] = (), seed: int = 0) -> np.ndarray:

@@ -25,10 +25,11 @@ LABELS = {"entailed": 0, "contradicted": 1, "not_mentioned": 2}
 
 @dataclass(frozen=True)
 class ClaimRead:
-    """A claim as the models read it beside one abstract; ``told`` and ``truth`` are those of a requirement."""
+    """A claim as the models read it beside one abstract; ``told``, ``changes`` and ``truth`` are those of a requirement."""
 
     name: str
     told: np.ndarray
+    changes: tuple[str, ...]
     truth: int
 
 
@@ -53,7 +54,7 @@ async def read_claims(data: Path, roles: Roles, split: Split) -> list[ClaimRead]
     found = []
     for name, text, sentences, truth in cases:
         spans = [Span(None, 0, len(sentence), sentence) for sentence in sentences]
-        told, _ = told_apart(text, spans, probabilities[at : at + len(spans)])
+        told, changes = told_apart(text, spans, probabilities[at : at + len(spans)])
         at += len(spans)
-        found.append(ClaimRead(name, told, truth))
+        found.append(ClaimRead(name, told, tuple(changes), truth))
     return found

@@ -13,10 +13,12 @@ from pipelines.evaluation.compliance import (
     Read,
     Row,
     as_table,
+    calibrate,
     crossed,
     evaluate_compliance,
     evidence_precision,
     left_out_rows,
+    probabilities,
     verdict_rows,
 )
 from pipelines.evaluation.compliance_samples import GOOD, breaches, negated_duty, of_clause, starter_requirements, worse_number
@@ -31,7 +33,7 @@ KEEPS, BREAKS, SILENT = [[0.95, 0.02, 0.03]], [[0.02, 0.95, 0.03]], [[0.02, 0.01
 def reads(count: int = 12) -> list[Read]:
     """Contracts that say clearly what they say, of three requirements."""
     return [
-        Read(f"c{number}", f"r{row}", np.array(told + SILENT * 3), row, 1.0 if row < 2 else None)
+        Read(f"c{number}", f"r{row}", np.array(told + SILENT * 3), ("",) * 4, row, 1.0 if row < 2 else None)
         for number in range(count)
         for row, told in enumerate((KEEPS, BREAKS, SILENT))
     ]
@@ -44,6 +46,16 @@ def test_what_is_clear_is_decided_rightly_by_contracts_that_were_not_fitted_on()
     assert rows["F1 contradicted, pooled"].value == 1.0
     assert rows["evidence mAP"].value == 1.0
     assert all(row.passed for row in rows.values() if "calibration" not in row.measure)
+
+
+def test_a_change_that_was_found_by_rule_decides_as_in_an_analysis():
+    kept = np.array([[0.9, 0.05, 0.05], *SILENT * 3])
+    told = np.array([[0.9, 0.05, 0.05], [0.05, 0.93, 0.02], *SILENT * 2])
+    calibration = calibrate(reads())
+    (plain,) = probabilities(calibration, [Read("c", "r", told, ("",) * 4, 1, None)])
+    (changed,) = probabilities(calibration, [Read("c", "r", told, ("", "30 days, not 60", "", ""), 1, None)])
+    (same,) = probabilities(calibration, [Read("c", "r", kept, ("",) * 4, 0, None)])
+    assert changed[1] > plain[1] > same[1]
 
 
 def test_what_is_wrong_is_seen_to_be():

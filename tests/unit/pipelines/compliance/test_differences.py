@@ -50,6 +50,10 @@ def test_quantities_are_compared_in_one_unit():
 def test_a_span_repeats_a_requirement_only_with_the_same_negations():
     assert repeats(GIFTS, "Our employees shall not accept gifts from any clients.")
     assert not repeats(GIFTS, "Our employees shall accept gifts from any clients.")
+    among_others = "What employees know of a partner's plans must not be told to those from whom they accept orders, nor may clients or "
+    assert not repeats(
+        GIFTS, among_others + "suppliers learn which brands were shown at a fair, who gave gifts there, and any price that was named."
+    )
     assert not repeats(NOTIFY, "The supplier must notify the bank of a security incident within ten days.")
 
 
