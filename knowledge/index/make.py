@@ -7,7 +7,7 @@ from pathlib import Path
 from knowledge.index.contract import Index
 
 
-def open_index(where: Path | str, name: str, dimensions: int = 384, *, half: bool = False, engine: str = "lucene") -> Index:
+def open_index(where: Path | str, name: str, dimensions: int = 384, *, half: bool = True, engine: str = "lucene") -> Index:
     """The index ``name``: below a folder (embedded), or on an OpenSearch server (an http address).
 
     Raises:

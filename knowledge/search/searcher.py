@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from infra.errors import InvalidInput
-from knowledge.index import Index, Where
+from knowledge.index import Hit, Index, Where
 from knowledge.metadata import Catalog, Named
 from knowledge.search.fusion import add_bonus, fuse
 from knowledge.search.passages import Chunks, Embedder, Passage, Reranker, StoredChunk
@@ -48,6 +50,8 @@ FAST = SearchConfig("fast")
 ACCURATE = SearchConfig("accurate", rerank=50)
 CONFIGS = {config.name: config for config in (FAST, ACCURATE)}
 
+MERGED_AMONG = 4
+"""Neighbours are looked for among so many times as many chunks as passages are wanted."""
 Filters = Mapping[str, str | int | Sequence[str | int]]
 """Tag names to the values allowed, for example ``{"year": [2018, 2019], "kind": "10-k"}``."""
 
@@ -57,6 +61,33 @@ def config_named(name: str) -> SearchConfig:
     if name not in CONFIGS:
         raise InvalidInput(f"There is no search configuration '{name}'. Known: {', '.join(CONFIGS)}.")
     return CONFIGS[name]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where is searched, and how many candidates each ranking gives there."""
+
+    where: Where
+    count: int
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a question asks for, before its vector is known.
+
+    Attributes:
+        wording: what is searched by words.
+        weight: of meaning against words.
+        places: searched in turn until one has something.
+        lexical: the ranking by words in the first of them.
+    """
+
+    catalog: Catalog
+    named: Named
+    wording: str
+    weight: float
+    places: tuple[_Place, ...]
+    lexical: list[Hit]
 
 
 class Searcher:
@@ -86,43 +117,58 @@ class Searcher:
     ) -> list[list[Passage]]:
         """The same for many queries, embedded together."""
         check_asked(queries, k)
-        vectors = (await self.embedder.embed(list(queries))).vectors if queries else []
+        if not queries:
+            return []
+        # The words are searched while the model embeds: neither needs the other.
+        asked, embedded = await asyncio.gather(
+            asyncio.to_thread(lambda: [self._asked(query, k, filters or {}, config) for query in queries]),
+            self.embedder.embed(list(queries)),
+        )
         answers = []
-        for query, vector in zip(queries, vectors, strict=True):
-            candidates = await asyncio.to_thread(self._candidates, query, vector, k, filters or {}, config)
+        for query, one, vector in zip(queries, asked, embedded.vectors, strict=True):
+            candidates = await asyncio.to_thread(self._candidates, one, vector, k, config)
             if config.rerank and self.reranker is not None and candidates:
                 candidates = await self._reranked(query, candidates, config)
             answers.append(candidates[:k])
         return answers
 
-    def _candidates(self, query: str, vector: object, k: int, filters: Filters, config: SearchConfig) -> list[Passage]:
+    def _asked(self, query: str, k: int, filters: Filters, config: SearchConfig) -> _Asked:
         catalog = self.chunks.catalog() if config.infer else Catalog({})
         named = catalog.named_in(query)
-        where = where_of(filters)
         wording = in_their_words(query) if catalog.reports else query
         weight = config.report_dense_weight if catalog.reports else config.dense_weight
-        fused: dict[int, float] = {}
+        everywhere = _Place(where_of(filters), max(config.candidates, 2 * k))
+        places = (everywhere,)
         if named.organisations and "organisation" not in filters:
-            narrowed = (*where, tuple(sorted(f"organisation:{name}" for name in named.organisations)))
-            fused = self._fused(wording, vector, k, narrowed, weight, 2 * config.candidates if catalog.reports else config.candidates)
-        if not fused:  # nobody is named, or nothing of theirs matches
-            fused = self._fused(wording, vector, k, where, weight, config.candidates)
+            narrowed = (*everywhere.where, tuple(sorted(f"organisation:{name}" for name in named.organisations)))
+            places = (_Place(narrowed, max((2 if catalog.reports else 1) * config.candidates, 2 * k)), everywhere)
+        return _Asked(catalog, named, wording, weight, places, self.index.lexical(wording, places[0].count, places[0].where))
+
+    def _candidates(self, asked: _Asked, vector: np.ndarray, k: int, config: SearchConfig) -> list[Passage]:
+        catalog, fused = asked.catalog, dict[int, float]()
+        for place in asked.places:
+            first = place is asked.places[0]
+            words = asked.lexical if first else self.index.lexical(asked.wording, place.count, place.where)
+            fused = fuse(self.index.dense(vector, place.count, place.where), words, asked.weight)
+            if fused:  # nothing where nothing of those named matches
+                break
         wanted = max(config.rerank, k)
+        if not asked.named.anything and not catalog.reports:
+            # Nothing is raised, so the order stands, and the best are mostly enough: the rest need not be read.
+            best = dict(list(fused.items())[: MERGED_AMONG * wanted])
+            ranked = _ranked(best, self.chunks.get(list(best)))
+            passages = merge_neighbours(ranked, self.chunks, config.merge_characters, wanted)
+            if len(best) == len(fused) or (len(ranked) == len(best) and len(passages) == wanted):
+                return passages
         found = self.chunks.get(list(fused))
-        raised = {i: bonus(catalog, found[i].document, named, config) for i in fused if i in found}
+        raised = {i: bonus(catalog, found[i].document, asked.named, config) for i in fused if i in found}
         if catalog.reports and config.title_bonus:
-            words = words_of(wording)
+            words_asked = words_of(asked.wording)
             for i in raised:
                 if found[i].document in catalog.reports:
-                    raised[i] += config.title_bonus * title_named(words, found[i].headings, found[i].text)
-        fused = add_bonus(fused, raised)
-        ranked = without_copies([(found[i], score) for i, score in fused.items() if i in found])
+                    raised[i] += config.title_bonus * title_named(words_asked, found[i].headings, found[i].text)
+        ranked = _ranked(add_bonus(fused, raised), found)
         return merge_neighbours(ranked, self.chunks, config.merge_characters, wanted)
-
-    def _fused(self, query: str, vector: object, k: int, where: Where, weight: float, candidates: int) -> dict[int, float]:
-        """Ids with scores; ``query`` is what is searched by words."""
-        count = max(candidates, 2 * k)
-        return fuse(self.index.dense(vector, count, where), self.index.lexical(query, count, where), weight)  # type: ignore[arg-type]
 
     async def _reranked(self, query: str, candidates: list[Passage], config: SearchConfig) -> list[Passage]:
         assert self.reranker is not None
@@ -168,6 +214,10 @@ def bonus(catalog: Catalog, document: str, named: Named, config: SearchConfig) -
     return gained
 
 
+def _ranked(scores: Mapping[int, float], found: Mapping[int, StoredChunk]) -> list[tuple[StoredChunk, float]]:
+    return without_copies([(found[i], score) for i, score in scores.items() if i in found])
+
+
 def without_copies(ranked: Sequence[tuple[StoredChunk, float]]) -> list[tuple[StoredChunk, float]]:
     """Of a passage that stands in two copies of one file, only the better ranked."""
     seen: dict[tuple[str, int], str] = {}
@@ -186,7 +236,7 @@ def merge_neighbours(ranked: Sequence[tuple[StoredChunk, float]], chunks: Chunks
         most: characters of a merged passage.
         wanted: passages that are needed; further down nothing is merged.
     """
-    by_place = {(chunk.document, chunk.index): chunk for chunk, _ in ranked[: 4 * wanted]}
+    by_place = {(chunk.document, chunk.index): chunk for chunk, _ in ranked[: MERGED_AMONG * wanted]}
     used: set[int] = set()
     passages: list[Passage] = []
     for chunk, score in ranked:
