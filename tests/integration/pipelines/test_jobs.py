@@ -67,7 +67,6 @@ def house(request, tmp_path_factory):
         "WORKBENCH_HOME": str(home),
         "WORKBENCH_JOBS__ATTEMPTS": "2",
         "WORKBENCH_JOBS__BACKOFF_SECONDS": "0.2",
-        "WORKBENCH_JOBS__STAGE_TIMEOUT_SECONDS": "6",
     }
     if request.param == "postgres":
         url = fresh_database(request.getfixturevalue("postgres_server"))
@@ -171,10 +170,10 @@ async def test_a_job_that_fails_says_where_and_why(house, code, tries):
 
 
 async def test_a_stage_that_hangs_is_stopped_and_the_job_fails(house):
-    job, path = await house.submit(seconds={"middle": 60})
+    job, path = await house.submit(seconds={"removed": 60})
     job = await house.jobs.wait(job.id)
-    assert (job.state, job.error["code"], job.error["stage"]) == ("failed", "timeout", "middle")
-    assert marks(path, "cancelled") == ["middle", "middle"] and marks(path, "end") == ["first"]
+    assert (job.state, job.error["code"], job.error["stage"]) == ("failed", "timeout", "removed")
+    assert marks(path, "cancelled") == ["removed", "removed"] and marks(path, "end") == ["first", "middle"]
 
 
 async def test_the_same_key_is_the_same_job_also_for_two_at_once(house):

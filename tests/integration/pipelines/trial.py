@@ -16,6 +16,9 @@ from typing import Any
 from infra.errors import CorruptFile, Unavailable
 from pipelines.definition import Pipeline, Stage, StageContext, State
 
+LIMITED = 3.0
+"""Seconds that a try of the stage "removed" may take."""
+
 
 def mark(context: StageContext, stage: str, what: str) -> None:
     with open(context.input["marks"], "a") as file:
@@ -28,7 +31,7 @@ def marks(path: Path | str, what: str = "begin") -> list[str]:
     return [line.split()[0] for line in lines if line.split()[1] == what]
 
 
-def stage(name: str) -> Stage:
+def stage(name: str, limit: float | None = None) -> Stage:
     async def run(context: StageContext, state: State) -> State:
         given: dict[str, Any] = dict(context.input)
         mark(context, name, "begin")
@@ -61,8 +64,10 @@ def stage(name: str) -> Stage:
             added["notification"] = f"{context.title} went well."
         return added
 
-    return Stage(name, f"Doing {name}", run, weight=2.0 if name == "middle" else 1.0, errors=("unavailable", "corrupt_file"))
+    return Stage(name, f"Doing {name}", run, weight=2.0 if name == "middle" else 1.0, errors=("unavailable", "corrupt_file"), seconds=limit)
 
 
-OLD = Pipeline("trial", "Trial", (stage("first"), stage("middle"), stage("removed"), stage("last")))
-NEW = Pipeline("trial", "Trial", (stage("inserted"), stage("first"), stage("middle"), stage("last")), retired={"removed": stage("removed")})
+OLD = Pipeline("trial", "Trial", (stage("first"), stage("middle"), stage("removed", LIMITED), stage("last")))
+NEW = Pipeline(
+    "trial", "Trial", (stage("inserted"), stage("first"), stage("middle"), stage("last")), retired={"removed": stage("removed", LIMITED)}
+)
