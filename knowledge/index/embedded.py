@@ -37,8 +37,8 @@ class EmbeddedIndex(Index):
     Args:
         folder: made when missing.
         dimensions: of the vectors.
-        half: keep vectors in half precision: half the memory and a third of the time, for a search is as fast as memory is read;
-            of the ten best ``python -m tests.benchmarks.search_latency`` finds .9995 again.
+        half: keep vectors in half precision: half the memory, and faster, for a search is as fast as memory is read.
+            ``python -m tests.benchmarks.search_latency`` prints the recall against full precision.
     """
 
     def __init__(self, folder: Path, dimensions: int = 384, *, half: bool = True) -> None:
