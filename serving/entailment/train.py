@@ -104,6 +104,10 @@ class Training:
         self.network = load_network(options.warm_start) if options.warm_start else from_sentence_encoder(encoder)
         self.network = self.network.to(options.device).train()
         self.network.bert.embeddings.word_embeddings.weight.requires_grad_(False)
+        if options.device == "cpu":
+            # torch's fused attention takes two fifths of a step on a CPU, its backward pass in bfloat16 most of that;
+            # written out as matrix products it takes a tenth.
+            self.network.bert.set_attn_implementation("eager")
         self.tokens = PairTokens(resolve(TOKENIZER, role="embedding"), max_tokens=options.max_tokens)
         self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=options.weight_decay, fused=True)
         self.average = {name: value.detach().clone() for name, value in self.network.named_weights().items() if value.requires_grad}

@@ -9,6 +9,7 @@ import cc3d
 import numpy as np
 
 from serving.segmentation.backends import Answer
+from serving.segmentation.folding import folded_index, unfold_blocks
 from serving.segmentation.labels import BACKGROUND, INDEX, LATERAL, LESION, NAMES, OTHER
 
 COMPACT_STRUCTURES = (
@@ -24,19 +25,6 @@ BRAIN = np.array([i not in (BACKGROUND, OTHER, INDEX["CSF"]) for i in range(len(
 """True for the softmax classes that are brain."""
 MIDPLANE_PULL = 0.12
 """Side logit added per mm from the fitted mid-plane: near it the network decides, far from it the plane."""
-
-
-def unfold_classes(folded: np.ndarray) -> np.ndarray:
-    """Folded values (d, h, w, 8) -> (2d, 2h, 2w)."""
-    d, h, w, _ = folded.shape
-    blocks = folded.reshape(d, h, w, 2, 2, 2).transpose(0, 3, 1, 4, 2, 5)
-    return np.ascontiguousarray(blocks).reshape(2 * d, 2 * h, 2 * w)
-
-
-def folded_index(where: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """Voxel indices (i, j, k) -> indices into the folded answer."""
-    i, j, k = where
-    return i >> 1, j >> 1, k >> 1, (i & 1) * 4 + (j & 1) * 2 + (k & 1)
 
 
 def largest_piece(mask: np.ndarray) -> np.ndarray:
@@ -75,7 +63,7 @@ def tidy(answer: Answer) -> np.ndarray:
     Brain voxels not joined to the brain become background; pieces of a compact structure smaller
     than `SMALL_PIECE` of its largest become what the network thought next most likely.
     """
-    classes = unfold_classes(answer.classes)
+    classes = unfold_blocks(answer.classes)
     brain = BRAIN[classes]
     if not brain.any():
         return classes
@@ -138,7 +126,7 @@ def right_side(answer: Answer, classes: np.ndarray, step: float) -> np.ndarray:
     The network's side logit, steadied by a plane fitted to it: a voxel far from the middle cannot be
     on the other side whatever its intensity suggests, while near the middle the falx decides.
     """
-    side = unfold_classes(answer.side).astype(np.float32)
+    side = unfold_blocks(answer.side).astype(np.float32)
     stride = max(1, round(3 / step))
     thin = (slice(None, None, stride),) * 3
     sided = LATERAL[classes[thin]] & (classes[thin] != LESION)

@@ -8,13 +8,12 @@ Measured: .04 more mean Dice on the real scan and .05 on synthetic ones, mostly 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from serving.segmentation.backends import Answer
 from serving.segmentation.bias_field import bias_field, robust
-from serving.segmentation.cleanup import folded_index
+from serving.segmentation.folding import fold_blocks, unfold_blocks
+from serving.segmentation.grey_graph import grey_graph
 from serving.segmentation.labels import BACKGROUND, CLASS_COUNT, INDEX, LESION, OTHER
 
 WEIGHT = 1.5
@@ -28,15 +27,14 @@ OPEN = 8.0
 """Voxels whose first class leads by more than this cannot change."""
 FEWEST = 100
 """Voxels that a class's grey values are learnt from, at least."""
-PART = 200_000
 LEAST_SPREAD = 0.02
 """Of the brightest class's grey value: no class is narrower."""
 _EVERYWHERE = (INDEX["cerebral white matter"], INDEX["cerebral cortex"])
 """Tissues that reach through the whole brain, for the bias field."""
-_NO_TISSUE = (BACKGROUND, OTHER, LESION)
+_TISSUE = np.array([index not in (BACKGROUND, OTHER, LESION) for index in range(CLASS_COUNT)])
 
 
-def follow_grey_values(answer: Answer, classes: np.ndarray, image: np.ndarray) -> None:
+def follow_grey_values(answer: Answer, classes: np.ndarray, image: np.ndarray, threads: int = 1) -> None:
     """Let the grey values decide between classes where the network is undecided; logits and classes change in place.
 
     What the network calls no brain, or a lesion, stays.
@@ -45,49 +43,44 @@ def follow_grey_values(answer: Answer, classes: np.ndarray, image: np.ndarray) -
         answer: the network's answer.
         classes: its classes unfolded, uint8.
         image: float32, like ``classes``: what the network saw.
+        threads: of the CPU.
     """
-    inside = np.nonzero(~np.isin(classes, _NO_TISSUE))
-    if inside[0].size < FEWEST:
+    # Everything in the answer's own order, a cell of eight voxels a row: half of the time goes into moving memory.
+    every_class = answer.classes.reshape(-1, 8)
+    every_logit = answer.logits.reshape(-1, 8, CLASS_COUNT).swapaxes(1, 2)
+    tissue = _TISSUE[every_class]
+    cells = np.flatnonzero(tissue.any(1))
+    inside, first = tissue[cells], every_class[cells]
+    if inside.sum() < FEWEST:
         return
-    first = classes[inside]
-    at = folded_index(inside)
-    lead = np.concatenate([_lead(answer.logits[tuple(axis[part] for axis in at)], first[part]) for part in _parts(first.size)])
-    sure = lead > SURE
-    grey = image[inside]
-    relative, tissue = np.zeros_like(image), np.zeros(classes.shape, dtype=bool)
+    graph = grey_graph(threads)
+    lead = graph.lead(every_logit, cells)
+    sure = inside & (lead > SURE)
+    grey = fold_blocks(image).reshape(-1, 8)[cells]
+    relative = np.zeros(every_class.shape, np.float32)
+    known = np.zeros_like(grey)
     for index in _EVERYWHERE:
         chosen = sure & (first == index)
         if chosen.sum() >= FEWEST:
-            where = tuple(axis[chosen] for axis in inside)
-            relative[where] = grey[chosen] / max(float(np.median(grey[chosen])), 1e-6)
-            tissue[where] = True
-    if tissue.sum() < 50 * FEWEST:
+            known[chosen] = grey[chosen] / max(float(np.median(grey[chosen])), 1e-6)
+    relative[cells] = known
+    relative = unfold_blocks(relative.reshape(answer.classes.shape))
+    everywhere = relative > 0
+    if everywhere.sum() < 50 * FEWEST:
         return
-    grey = grey / bias_field(relative, tissue)[inside]
-    centre, spread = _gaussians(grey, first, sure)
-    undecided = np.flatnonzero((lead < OPEN) & np.isfinite(centre[first]))
-    for part in _parts(undecided.size):
-        chosen = undecided[part]
-        where = tuple(axis[chosen] for axis in inside)
-        at = folded_index(where)
-        likelihood = np.maximum(-0.5 * ((grey[chosen, None] - centre) / spread) ** 2, -OUTLIER) - np.log(spread)
-        gain = likelihood - likelihood[np.arange(chosen.size), first[chosen]][:, None]
-        logits = answer.logits[at] + WEIGHT * np.where(np.isfinite(gain), gain, 0)
-        answer.logits[at] = logits
-        answer.classes[at] = classes[where] = logits.astype(np.float16).argmax(1)  # as they are kept, ties included
-
-
-def _parts(count: int) -> Iterator[slice]:
-    """Parts of so many rows that their logits as float32 take 20 MB."""
-    return (slice(start, start + PART) for start in range(0, count, PART))
-
-
-def _lead(logits: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """How far the first class is ahead of the second, float16 ``(voxels,)``; ``logits`` (voxels, classes) is written to."""
-    rows = np.arange(first.size)
-    top = logits[rows, first]
-    logits[rows, first] = -np.inf
-    return top - logits.max(1)
+    grey /= fold_blocks(bias_field(relative, everywhere)).reshape(-1, 8)[cells]
+    centre, spread = _gaussians(grey[inside], first[inside], sure[inside])
+    seen = np.isfinite(centre)
+    centre = np.where(seen, centre, 0).astype(np.float32)
+    undecided = inside & (lead < OPEN) & seen[first]
+    least = -OUTLIER - np.log(spread)
+    own = np.maximum(-0.5 * ((grey - centre[first]) / spread[first]) ** 2 - np.log(spread)[first], least[first])
+    some = np.flatnonzero(undecided.any(1))
+    voxels = {"grey": grey[some], "own": own[some], "weight": np.where(undecided[some], np.float32(WEIGHT), 0)}
+    kinds = {"centre": centre, "spread": spread, "least": least, "known": seen.astype(np.float32)}
+    best = graph.change(every_logit, cells[some], voxels, kinds)
+    every_class[cells[some]] = np.where(undecided[some], best, first[some])
+    classes[...] = unfold_blocks(answer.classes)
 
 
 def _gaussians(grey: np.ndarray, first: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -97,6 +90,6 @@ def _gaussians(grey: np.ndarray, first: np.ndarray, sure: np.ndarray) -> tuple[n
     for index in range(CLASS_COUNT):
         own = first == index
         learnt = own & sure if (own & sure).sum() >= FEWEST else own
-        if index not in _NO_TISSUE and learnt.sum() >= FEWEST:
+        if _TISSUE[index] and learnt.sum() >= FEWEST:
             centre[index], spread[index] = robust(grey[learnt])
     return centre, np.maximum(spread, LEAST_SPREAD * np.nanmax(centre))

@@ -113,7 +113,7 @@ class Segmenter:
         if looks_like_flair(image, classes):
             set_lesions(answer, classes, bright_lesions(image, classes, self.step))
             clock.mark("bright lesions")
-        follow_grey_values(answer, classes, image)
+        follow_grey_values(answer, classes, image, self.threads)
         clock.mark("grey values")
         side = right_side(answer, classes, self.step)
         clock.mark("tidy")

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from serving.segmentation.backends import Answer
-from serving.segmentation.cleanup import folded_index
+from serving.segmentation.folding import folded_index
 from serving.segmentation.frame import Frame
 from serving.segmentation.labels import BACKGROUND, OTHER
 

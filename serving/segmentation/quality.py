@@ -16,6 +16,7 @@ import numpy as np
 
 from serving.contracts import Quality
 from serving.segmentation.backends import Answer
+from serving.segmentation.folding import fold_blocks
 from serving.segmentation.labels import (
     BACKGROUND,
     CLASS_COUNT,
@@ -92,7 +93,7 @@ class Evidence:
         few = [0] if step < 1.5 else [0, 3, 5, 6]
         logits = answer.logits[:, :, :, few].astype(np.float32).reshape(-1, CLASS_COUNT)
         thin_classes = answer.classes[:, :, :, few].ravel()
-        thin_right = fold_values(right)[:, :, :, few].ravel()
+        thin_right = fold_blocks(right)[:, :, :, few].ravel()
         # Deep in the air nothing is uncertain and nothing is summed: leave it out.
         others = logits[:, BACKGROUND + 1 :].max(1)
         used = np.flatnonzero((thin_classes != BACKGROUND) | (others > logits[:, BACKGROUND] - 8))
@@ -138,12 +139,6 @@ class Evidence:
                     weight += float(volume[c])
                     sure += float(volume[c] * confidence[c])
         return soft, sure / weight if weight else 0.0
-
-
-def fold_values(volume: np.ndarray) -> np.ndarray:
-    """(2d, 2h, 2w) -> folded (d, h, w, 8)."""
-    d, h, w = (n // 2 for n in volume.shape)
-    return volume.reshape(d, 2, h, 2, w, 2).transpose(0, 2, 4, 1, 3, 5).reshape(d, h, w, 8)
 
 
 def _centres(classes: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serving.segmentation.backends import Answer
-from serving.segmentation.cleanup import unfold_classes
+from serving.segmentation.folding import unfold_blocks
 from serving.segmentation.grey_values import follow_grey_values
 from serving.segmentation.labels import BACKGROUND, CLASS_COUNT, INDEX, LESION
 
@@ -14,7 +14,7 @@ WHITE, CORTEX = INDEX["cerebral white matter"], INDEX["cerebral cortex"]
 SIZE = 48
 
 
-def fold(values: np.ndarray) -> np.ndarray:
+def fold_blocks(values: np.ndarray) -> np.ndarray:
     """(2d, 2h, 2w, ...) -> (d, h, w, 8, ...)."""
     d, h, w = (n // 2 for n in values.shape[:3])
     rest = values.shape[3:]
@@ -27,7 +27,9 @@ def answer_of(said: np.ndarray, lead: np.ndarray, second: np.ndarray) -> Answer:
     logits = np.full((*said.shape, CLASS_COUNT), -20, np.float16)
     np.put_along_axis(logits, second[..., None].astype(int), 0, -1)
     np.put_along_axis(logits, said[..., None].astype(int), lead[..., None].astype(np.float16), -1)
-    return Answer(logits=fold(logits), classes=fold(said.astype(np.uint8)), side=fold(np.zeros(said.shape, np.float16)))
+    return Answer(
+        logits=fold_blocks(logits), classes=fold_blocks(said.astype(np.uint8)), side=fold_blocks(np.zeros(said.shape, np.float16))
+    )
 
 
 @pytest.fixture
@@ -53,19 +55,19 @@ def swapped(said: np.ndarray) -> np.ndarray:
 def test_a_border_moves_to_where_the_grey_values_change(shells) -> None:
     truth, said, lead = shells
     answer = answer_of(said, lead, swapped(said))
-    classes = unfold_classes(answer.classes)
+    classes = unfold_blocks(answer.classes)
     before = (classes != truth).mean()
     follow_grey_values(answer, classes, image_of(truth))
     assert before > 0.03
     assert (classes != truth).mean() < before / 5
-    assert np.array_equal(unfold_classes(answer.classes), classes)
+    assert np.array_equal(unfold_blocks(answer.classes), classes)
     assert np.array_equal(answer.logits.argmax(-1), answer.classes)
 
 
 def test_what_the_network_is_sure_of_stays(shells) -> None:
     truth, said, _ = shells
     answer = answer_of(said, np.full(said.shape, 12.0), swapped(said))
-    classes = unfold_classes(answer.classes)
+    classes = unfold_blocks(answer.classes)
     follow_grey_values(answer, classes, image_of(truth))
     assert np.array_equal(classes, said)
 
@@ -73,7 +75,7 @@ def test_what_the_network_is_sure_of_stays(shells) -> None:
 def test_equal_tissues_change_little(shells) -> None:
     truth, said, lead = shells
     answer = answer_of(said, lead, swapped(said))
-    classes = unfold_classes(answer.classes)
+    classes = unfold_blocks(answer.classes)
     follow_grey_values(answer, classes, image_of(truth, cortex=0.9))
     assert (classes != said).mean() < 0.03
 
@@ -82,7 +84,7 @@ def test_lesions_and_what_is_no_brain_stay(shells) -> None:
     truth, said, lead = shells
     said[20:23, 20:23, 20:23] = LESION  # deep in the white matter
     answer = answer_of(said, lead, swapped(said))
-    classes = unfold_classes(answer.classes)
+    classes = unfold_blocks(answer.classes)
     follow_grey_values(answer, classes, image_of(truth))
     assert np.array_equal(classes == LESION, said == LESION)
     assert np.array_equal(classes == BACKGROUND, said == BACKGROUND)
@@ -92,6 +94,6 @@ def test_too_little_brain_changes_nothing() -> None:
     said = np.full((8, 8, 8), BACKGROUND)
     said[2:5, 2:5, 2:5] = WHITE
     answer = answer_of(said, np.ones(said.shape), np.full(said.shape, CORTEX))
-    classes = unfold_classes(answer.classes)
+    classes = unfold_blocks(answer.classes)
     follow_grey_values(answer, classes, np.ones(said.shape, np.float32))
     assert np.array_equal(classes, said)

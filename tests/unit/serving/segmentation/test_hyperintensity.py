@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from serving.segmentation.cleanup import folded_index, set_lesions, unfold_classes
+from serving.segmentation.cleanup import set_lesions
+from serving.segmentation.folding import folded_index, unfold_blocks
 from serving.segmentation.hyperintensity import bright_lesions, looks_like_flair
 from serving.segmentation.labels import CLASS_COUNT, INDEX, LESION
 from serving.segmentation.metrics import dice
@@ -110,10 +111,10 @@ def test_lesions_are_set_and_taken_back() -> None:
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(4, 4, 4, 8, CLASS_COUNT)).astype(np.float16)
     answer = Answer(logits=logits, classes=logits.argmax(-1).astype(np.uint8), side=np.zeros(logits.shape[:-1], np.float16))
-    classes = unfold_classes(answer.classes)
+    classes = unfold_blocks(answer.classes)
     assert (classes == LESION).any()
     wanted = rng.random(classes.shape) < 0.1
     set_lesions(answer, classes, wanted)
     assert np.array_equal(classes == LESION, wanted)
-    assert np.array_equal(unfold_classes(answer.classes), classes)
+    assert np.array_equal(unfold_blocks(answer.classes), classes)
     assert np.array_equal(answer.logits.argmax(-1)[folded_index(np.nonzero(wanted))], classes[wanted])

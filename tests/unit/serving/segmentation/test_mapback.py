@@ -7,7 +7,8 @@ import pytest
 from scipy import ndimage
 
 from serving.segmentation.backends import Answer
-from serving.segmentation.cleanup import tidy, unfold_classes
+from serving.segmentation.cleanup import tidy
+from serving.segmentation.folding import unfold_blocks
 from serving.segmentation.frame import frame_of
 from serving.segmentation.labels import CLASS_COUNT, INDEX, OTHER
 from serving.segmentation.mapback import to_native
@@ -36,7 +37,7 @@ def smooth_logits(rng: np.random.Generator, side: int = 24) -> np.ndarray:
 def native_of(answer: Answer, affine: np.ndarray, shape: tuple[int, int, int], step: float = 1.0):
     frame = frame_of(shape, affine)
     start = frame.snap(np.full(3, -12.0 * step), step)
-    classes = unfold_classes(answer.classes)
+    classes = unfold_blocks(answer.classes)
     return frame, start, *to_native(answer, classes, np.where(classes > 10, 1.0, -1.0), frame, start, step, threads=2)
 
 
@@ -55,7 +56,7 @@ def test_interpolated_labels_are_those_of_full_interpolation(rng, columns, separ
     assert frame.separable is separable
     index = np.stack(np.meshgrid(*(np.arange(n) for n in frame.shape), indexing="ij"), -1)
     points = ((index @ frame.matrix.T + frame.offset - start) / step).transpose(3, 0, 1, 2)
-    logits = np.stack([unfold_classes(answer.logits[..., c]).astype(np.float32) for c in range(CLASS_COUNT)])
+    logits = np.stack([unfold_blocks(answer.logits[..., c]).astype(np.float32) for c in range(CLASS_COUNT)])
     full = np.stack([ndimage.map_coordinates(c, points, order=1, cval=-1e3) for c in logits]).argmax(0)
     inside = np.all([(p >= 0) & (p <= 23) for p in points], axis=0)
     assert inside.sum() > 500
@@ -67,7 +68,7 @@ def test_one_millimetre_is_copied(rng):
     affine = np.diag([-1.0, 1, 1, 1])
     affine[:3, 3] = [11.5, -11.5, -11.5]
     _, _, labels, sides = native_of(answer, affine, (24, 24, 24))
-    classes = unfold_classes(answer.classes)
+    classes = unfold_blocks(answer.classes)
     np.testing.assert_array_equal(labels, np.where(classes == OTHER, 0, classes)[::-1])
     np.testing.assert_array_equal(sides, (classes > 10)[::-1])
 
@@ -85,6 +86,6 @@ def test_small_pieces_and_strays_are_removed():
     classes = tidy(answer)
     assert classes[26, 26, 26] == white and classes[10, 10, 10] == thalamus and classes[22, 10, 10] == thalamus
     assert classes[37, 37, 37] == 0
-    np.testing.assert_array_equal(classes, unfold_classes(answer.classes))
-    at = unfold_classes(answer.logits.argmax(-1).astype(np.uint8))
+    np.testing.assert_array_equal(classes, unfold_blocks(answer.classes))
+    at = unfold_blocks(answer.logits.argmax(-1).astype(np.uint8))
     np.testing.assert_array_equal(at, classes)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from serving.segmentation.backends import OpenVinoBackend, TorchBackend, open_backend
-from serving.segmentation.cleanup import folded_index, unfold_classes
+from serving.segmentation.folding import folded_index, unfold_blocks
 from serving.segmentation.labels import CLASS_COUNT
 from serving.segmentation.network import fold, unfold
 from serving.segmentation.weights_file import load_network, read_info
@@ -36,7 +36,7 @@ def test_openvino_gives_the_logits_of_torch(small_weights, rng):
         whole = load_network(small_weights)(torch.from_numpy(image)[None, None])[0]
     for backend in (OpenVinoBackend(small_weights, threads=1, precision="f32"), TorchBackend(small_weights, device="cpu")):
         assert (backend.find(image) == ours.classes[..., 0]).mean() > 0.998
-    assert (unfold_classes(ours.classes) == whole[:CLASS_COUNT].argmax(0).numpy()).mean() > 0.998
+    assert (unfold_blocks(ours.classes) == whole[:CLASS_COUNT].argmax(0).numpy()).mean() > 0.998
 
 
 def test_mirrored_is_the_mean_of_both_looks(small_weights, rng):
@@ -46,7 +46,7 @@ def test_mirrored_is_the_mean_of_both_looks(small_weights, rng):
     np.testing.assert_allclose(ours.logits.astype(float), theirs.logits.astype(float), atol=1e-2)
     np.testing.assert_allclose(ours.side.astype(float), theirs.side.astype(float), atol=1e-2)
     again = OpenVinoBackend(small_weights, threads=1, precision="f32").infer(np.ascontiguousarray(image[::-1]), mirrored=True)
-    assert (unfold_classes(again.classes)[::-1] == unfold_classes(ours.classes)).mean() > 0.998
+    assert (unfold_blocks(again.classes)[::-1] == unfold_blocks(ours.classes)).mean() > 0.998
 
 
 def test_bf16_agrees_where_the_cpu_has_it(small_weights, rng):
@@ -59,7 +59,7 @@ def test_bf16_agrees_where_the_cpu_has_it(small_weights, rng):
 def test_folded_index_finds_the_voxel():
     folded = np.arange(2 * 3 * 4 * 8).reshape(2, 3, 4, 8)
     where = np.unravel_index(np.arange(4 * 6 * 8), (4, 6, 8))
-    np.testing.assert_array_equal(unfold_classes(folded).ravel(), folded[folded_index(where)])
+    np.testing.assert_array_equal(unfold_blocks(folded).ravel(), folded[folded_index(where)])
 
 
 def test_a_rested_network_answers_as_before(small_weights):
