@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from infra.database import as_utc
@@ -11,7 +9,7 @@ from infra.database.tables import AnalysisJob
 from workbench.services.addresses import job_page
 from workbench.services.context import Services
 from workbench.services.progress import JobProgress, list_progress
-from workbench.ui.shell import bottom_line, chip, empty, html, person, told, top_bar
+from workbench.ui.shell import HIDDEN, bottom_line, chip, empty, html, person, told, top_bar
 from workbench.ui.words import capital, duration, escape, moment
 
 SHOWN = 100
@@ -52,11 +50,10 @@ def activity_page(services: Services, blocks: gr.Blocks) -> None:
             await services.jobs.retry(job_id, owner_id=user.id)
         return activity_html(await list_progress(services, user, limit=SHOWN), wanted)
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks.load(show, chosen, table, **hidden)
-    chosen.change(show, chosen, table, **hidden)
-    timer.tick(show, chosen, table, **hidden)
-    table.submit(act, chosen, table, **hidden)
+    blocks.load(show, chosen, table, **HIDDEN)
+    chosen.change(show, chosen, table, **HIDDEN)
+    timer.tick(show, chosen, table, **HIDDEN)
+    table.submit(act, chosen, table, **HIDDEN)
 
 
 def activity_html(jobs: list[JobProgress], wanted: str) -> str:

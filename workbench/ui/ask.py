@@ -16,13 +16,12 @@ from workbench.services.cited_pages import cited
 from workbench.services.context import Services
 from workbench.ui.ask_html import history_html, live_html, reading_text, turns_html, viewer_html
 from workbench.ui.knowledge_html import ON_CLICK, button
-from workbench.ui.shell import bottom_line, empty, html, person, told, top_bar
+from workbench.ui.shell import HIDDEN, Updates, bottom_line, empty, html, person, told, top_bar
 from workbench.ui.words import escape
 
 LEAD = """<div class="wb-lead"><h1>Ask</h1>
 <p>Questions to your documents. Every sentence of an answer opens the page it stands on.</p></div>"""
 WRITERS = [("Quoted from the documents", "quotes"), ("Written by the model, and checked", "model")]
-Updates = dict[Any, Any]
 
 
 def ask_page(services: Services, blocks: gr.Blocks) -> None:
@@ -151,17 +150,16 @@ def ask_page(services: Services, blocks: gr.Blocks) -> None:
         await questions.delete_conversation(services, person(request), identifier)
         return "/ask"
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     named = "(id) => { if (id) history.replaceState({}, '', `/ask?conversation=${encodeURIComponent(id)}`); }"
     leave = "(to) => { if (to) setTimeout(() => { location.href = to; }, 200); }"
     seen = "() => { setTimeout(() => document.getElementById('viewer-beside')?.scrollIntoView({ block: 'nearest' }), 80); }"
-    blocks.load(open_page, None, everything, **hidden)
+    blocks.load(open_page, None, everything, **HIDDEN)
     for event in (send.click, question.submit):
-        event(ask, [question, places, writer, conversation], everything, **hidden).then(None, conversation, None, js=named)
-    chat.submit(act, conversation, everything, **hidden).success(None, None, None, js=seen)
-    find.change(search, [find, conversation], earlier, **hidden)
-    rename.click(name_it, [conversation, title], everything, **hidden)
-    tools.submit(remove, conversation, where, **hidden).success(None, where, None, js=leave)
+        event(ask, [question, places, writer, conversation], everything, **HIDDEN).then(None, conversation, None, js=named)
+    chat.submit(act, conversation, everything, **HIDDEN).success(None, None, None, js=seen)
+    find.change(search, [find, conversation], earlier, **HIDDEN)
+    rename.click(name_it, [conversation, title], everything, **HIDDEN)
+    tools.submit(remove, conversation, where, **HIDDEN).success(None, where, None, js=leave)
 
 
 def cited_passage(turn: dict[str, Any], place: str) -> dict[str, Any]:

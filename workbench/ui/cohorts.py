@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -18,14 +17,13 @@ from workbench.services.context import Services
 from workbench.services.uploads import save_upload
 from workbench.ui.cohort_study import study_html
 from workbench.ui.cohort_table import cohort_progress_html, cohort_table_html, cohort_title_html, cohorts_html
-from workbench.ui.shell import bottom_line, empty, html, person, told, top_bar
+from workbench.ui.shell import HIDDEN, Updates, bottom_line, empty, html, person, told, top_bar
 from workbench.ui.words import escape
 
 LEAD = """<div class="wb-lead"><h1>Analyse many scans</h1>
 <p>Drop many scans together: each becomes a report of its own, and all of them one table and one quality page,
 with those that stand apart first. A DICOM series goes in as one zip.</p></div>"""
 ONE_VISIT = "One person, one session: T1, FLAIR and so on. They are laid over each other, and each lesion is told once."
-Updates = dict[Any, Any]
 
 
 def cohorts_page(services: Services, blocks: gr.Blocks) -> None:
@@ -138,10 +136,9 @@ def cohorts_page(services: Services, blocks: gr.Blocks) -> None:
         await retry_cohort(services, user, cohort_id)
         return await show(user, cohort_id)
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     named = "(id) => { if (id) { history.pushState({}, '', `/cohorts?cohort=${encodeURIComponent(id)}`); scrollTo({ top: 0 }); } }"
-    blocks.load(open_page, None, everything, **hidden)
-    timer.tick(tick, cohort_box, everything, **hidden)
-    drop.upload(send, [drop, name, visit], everything, **hidden).then(None, cohort_box, None, js=named)
-    cancel.click(stop, cohort_box, everything, **hidden)
-    again.click(retry, cohort_box, everything, **hidden)
+    blocks.load(open_page, None, everything, **HIDDEN)
+    timer.tick(tick, cohort_box, everything, **HIDDEN)
+    drop.upload(send, [drop, name, visit], everything, **HIDDEN).then(None, cohort_box, None, js=named)
+    cancel.click(stop, cohort_box, everything, **HIDDEN)
+    again.click(retry, cohort_box, everything, **HIDDEN)

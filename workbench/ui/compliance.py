@@ -37,9 +37,9 @@ from workbench.ui.compliance_html import (
     verdicts_html,
 )
 from workbench.ui.compliance_shell import last_line, sub_bar
+from workbench.ui.job_frame import JobFrame
 from workbench.ui.knowledge_html import GO, ON_CLICK
-from workbench.ui.shell import empty, html, person, told, top_bar
-from workbench.ui.stages import stages_html
+from workbench.ui.shell import HIDDEN, Updates, empty, html, person, told, top_bar
 from workbench.ui.words import plural
 
 LEAD = """<div class="wb-lead"><h1>Check a document against policies</h1>
@@ -50,7 +50,6 @@ Drop it here first and the document above afterwards: it then takes the place of
 SEVERITIES = ("All severities", "Critical", "High", "Medium", "Low")
 EVERY_POLICY = "All policies"
 LATEST = 8
-Updates = dict[Any, Any]
 
 # The chosen verdict is marked at once; the list itself stays as it is, and where it is scrolled to. The answer of a filter may
 # draw it anew at any moment, between the press and the release of a button too: what was pressed counts, and keeps its mark;
@@ -103,10 +102,9 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
     """Lay out the page in the current Blocks."""
     top_bar("Compliance")
     sub_bar("Document analysis")
-    analysis = gr.Textbox(visible="hidden", elem_id="analysis", label="Analysis")
     match_box = gr.Textbox(visible="hidden", elem_id="match", label="Verdict")
-    timer = gr.Timer(1.0, active=False)
-    with gr.Column(visible=False) as start:
+    frame = JobFrame(services, elem_id="analysis", label="Analysis")
+    with frame.start:
         html(LEAD)
         with gr.Row(equal_height=True):
             with gr.Column(scale=3, min_width=320):
@@ -128,45 +126,35 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
                     for sample in SAMPLES.values()
                 ]
         earlier = html()
-    with gr.Column(visible=False) as view:
-        title = html()
-        with gr.Column(elem_classes="wb-narrow"):
-            stages = html()
-            with gr.Row():
-                cancel = gr.Button("Cancel", visible=False, elem_id="cancel", scale=0, min_width=120)
-                again = gr.Button("Try again", visible=False, variant="primary", elem_id="again", scale=0, min_width=120)
-        with gr.Column(visible=False) as result:
-            finding = html()
-            with gr.Row(elem_classes="wb-pair"):
-                with gr.Column(scale=4, min_width=320, elem_classes="wb-stick"):
-                    wanted = gr.Radio([], show_label=False, container=False, elem_classes="wb-filter", elem_id="standing")
-                    with gr.Row(elem_classes="wb-form"):
-                        severity = gr.Dropdown(list(SEVERITIES), value=SEVERITIES[0], show_label=False, container=False, min_width=130)
-                        policy = gr.Dropdown([EVERY_POLICY], value=EVERY_POLICY, show_label=False, container=False, min_width=150)
-                    text = gr.Textbox(
-                        "", show_label=False, container=False, placeholder="Only requirements with …", max_lines=1, elem_id="containing"
-                    )
-                    verdicts = html(js_on_load=ON_CHOICE, elem_id="verdicts")
-                with gr.Column(scale=7, min_width=340, elem_id="sides"):
-                    sides = html(js_on_load=ON_CLICK)
-                    action = html(js_on_load=ON_CLICK)
-                    review = html(js_on_load=ON_CLICK)
-            with gr.Row(elem_classes="wb-pair"):
-                with gr.Column(scale=3, min_width=320):
-                    own = html()
-                with gr.Column(scale=2, min_width=300):
-                    made = html()
-                    remove = html(js_on_load=ON_CLICK)
+    with frame.result:
+        finding = html()
+        with gr.Row(elem_classes="wb-pair"):
+            with gr.Column(scale=4, min_width=320, elem_classes="wb-stick"):
+                wanted = gr.Radio([], show_label=False, container=False, elem_classes="wb-filter", elem_id="standing")
+                with gr.Row(elem_classes="wb-form"):
+                    severity = gr.Dropdown(list(SEVERITIES), value=SEVERITIES[0], show_label=False, container=False, min_width=130)
+                    policy = gr.Dropdown([EVERY_POLICY], value=EVERY_POLICY, show_label=False, container=False, min_width=150)
+                text = gr.Textbox(
+                    "", show_label=False, container=False, placeholder="Only requirements with …", max_lines=1, elem_id="containing"
+                )
+                verdicts = html(js_on_load=ON_CHOICE, elem_id="verdicts")
+            with gr.Column(scale=7, min_width=340, elem_id="sides"):
+                sides = html(js_on_load=ON_CLICK)
+                action = html(js_on_load=ON_CLICK)
+                review = html(js_on_load=ON_CLICK)
+        with gr.Row(elem_classes="wb-pair"):
+            with gr.Column(scale=3, min_width=320):
+                own = html()
+            with gr.Column(scale=2, min_width=300):
+                made = html()
+                remove = html(js_on_load=ON_CLICK)
     missing = html(visible=False)
     where = gr.Textbox(visible="hidden", label="Address")
     last_line()
 
     filters = [wanted, severity, policy, text]
     detail = [match_box, sides, action, review]
-    everything = [
-        analysis, timer, start, policies, drop, file, earlier, view, title, stages, cancel, again, result, finding, verdicts, own, made,
-        remove, missing, *filters, *detail,
-    ]  # fmt: skip
+    everything = [*frame.parts, policies, drop, file, earlier, finding, verdicts, own, made, remove, missing, *filters, *detail]
 
     async def show_start(user: User) -> Updates:
         cards = await compliance.list_analyses(services, user, LATEST)
@@ -175,8 +163,7 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         heading = '<div class="wb-heading"><h2>Earlier analyses</h2><a href="/compliance-dashboard">Dashboard</a></div>'
         nothing = empty("No document has been checked yet", "Drop one above, or choose a sample: it brings its own policies along.")
         return {
-            start: gr.Column(visible=True),
-            view: gr.Column(visible=False),
+            **frame.before(),
             policies: gr.Dropdown([(_named(card), card.collection_id) for card in places], value=first),
             earlier: heading + analyses_html(cards) if cards else nothing,
         }
@@ -184,27 +171,10 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
     async def show_job(user: User, job_id: str, match_id: str = "") -> Updates:
         progress = await job_progress(services, user, job_id)
         job = progress.job
-        updates: Updates = {
-            analysis: job.id,
-            drop: None,
-            file: None,
-            timer: gr.Timer(active=progress.live),
-            start: gr.Column(visible=False),
-            view: gr.Column(visible=True),
-            title: title_html(job, None),
-            stages: gr.HTML(stages_html(progress), visible=job.state != "done"),
-            cancel: gr.Button(visible=progress.live),
-            again: gr.Button(
-                visible=job.state in ("failed", "cancelled"),
-                variant="primary" if job.state == "cancelled" or (job.error or {}).get("retryable") else "secondary",
-            ),
-            result: gr.Column(visible=job.state == "done"),
-        }
-        return (
-            updates | await show_result(user, await compliance.load_analysis(services, user, job.id), match_id)
-            if job.state == "done"
-            else updates
-        )
+        updates: Updates = {drop: None, file: None, **frame.showing(progress, title_html(job, None))}
+        if job.state != "done":
+            return updates
+        return updates | await show_result(user, await compliance.load_analysis(services, user, job.id), match_id)
 
     async def show_result(user: User, found: AnalysisView, match_id: str) -> Updates:
         named = choices(found)
@@ -212,7 +182,7 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         listed = shown(found, named[0])
         chosen = next((match for match in found.matches if match.id == match_id), None) or next(iter(listed), None)
         return {
-            title: title_html(None, found),
+            frame.title: title_html(None, found),
             finding: finding_html(found),
             wanted: gr.Radio(named, value=named[0]),
             policy: gr.Dropdown(documents, value=EVERY_POLICY, visible=len(documents) > 2),
@@ -256,14 +226,6 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
             return {missing: gr.HTML(empty("There is no analysis at this address", text), visible=True)}
 
     @told
-    async def tick(job_id: str, request: gr.Request) -> Updates:
-        user = person(request)
-        if not job_id:
-            return {timer: gr.Timer(active=False)}
-        progress = await job_progress(services, user, job_id)
-        return {stages: stages_html(progress)} if progress.live else await show_job(user, job_id)
-
-    @told
     async def send(path: str | None, chosen: list[str], requirements: str | None, request: gr.Request) -> Updates:
         user = person(request)
         if not path:
@@ -280,17 +242,6 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
             return await show_job(user, (await start_sample(services, user, name)).id)
 
         return send_this
-
-    @told
-    async def stop(job_id: str, request: gr.Request) -> Updates:
-        user = person(request)
-        await services.jobs.cancel(job_id, owner_id=user.id)
-        return await show_job(user, job_id)
-
-    @told
-    async def retry(job_id: str, request: gr.Request) -> Updates:
-        user = person(request)
-        return await show_job(user, (await services.jobs.retry(job_id, owner_id=user.id)).id)
 
     @told
     async def narrow(named: str | None, degree: str, document: str, words: str, identifier: str, chosen: str, request: gr.Request) -> str:
@@ -321,7 +272,7 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         kind = (before or options[0]).rpartition(" ")[0]
         value = next((option for option in options if option.rpartition(" ")[0] == kind), options[0])
         return {
-            title: title_html(None, found),
+            frame.title: title_html(None, found),
             finding: finding_html(found),
             wanted: gr.Radio(options, value=value),
             verdicts: verdicts_html(_listed(found, value, degree, document, words), match_id),
@@ -333,7 +284,6 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         await compliance.delete_analysis(services, person(request), identifier)
         return "/compliance"
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     opened = "(id) => { if (id) { history.pushState({}, '', `/compliance?job=${encodeURIComponent(id)}`); window.scrollTo({ top: 0 }); } }"
     seen = """(id, match) => {
       history.replaceState({}, '', `/compliance?job=${encodeURIComponent(id)}&match=${encodeURIComponent(match)}`);
@@ -341,26 +291,24 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
       const away = innerWidth <= 1000 || sides.getBoundingClientRect().top < 0;
       if (away) setTimeout(() => sides.scrollIntoView({ block: 'start', behavior: 'smooth' }), 80);
     }"""
-    blocks.load(open_page, None, everything, **hidden)
-    timer.tick(tick, analysis, everything, **hidden)
-    cancel.click(stop, analysis, everything, **hidden)
-    again.click(retry, analysis, everything, **hidden).then(None, analysis, None, js=opened)
-    drop.upload(send, [drop, policies, file], everything, **hidden).then(None, analysis, None, js=opened)
+    blocks.load(open_page, None, everything, **HIDDEN)
+    frame.wire(everything, show_job, opened)
+    drop.upload(send, [drop, policies, file], everything, **HIDDEN).then(None, frame.box, None, js=opened)
     for name, button in samples:
         button.click(send_sample(name), None, everything, show_progress="minimal", api_visibility="private").then(
-            None, analysis, None, js=opened
+            None, frame.box, None, js=opened
         )
     # One after the other, and the last one always: two filters set quickly give the list of the second. A call that waited so
     # has lost its event's data, so the verdict is named by the script.
     changes = [wanted.input, severity.input, policy.input, text.submit, text.blur]
-    gr.on(changes, narrow, [*filters, analysis, match_box], verdicts, trigger_mode="always_last", **hidden)
+    gr.on(changes, narrow, [*filters, frame.box, match_box], verdicts, trigger_mode="always_last", **HIDDEN)
     which = "(id) => [id, window.workbenchVerdict]"
-    chosen = verdicts.submit(choose, [analysis, match_box], detail, js=which, trigger_mode="always_last", **hidden)
-    chosen.success(None, [analysis, match_box], None, js=seen)
-    remove.submit(drop_it, analysis, where, **hidden).success(None, where, None, js=GO)
+    chosen = verdicts.submit(choose, [frame.box, match_box], detail, js=which, trigger_mode="always_last", **HIDDEN)
+    chosen.success(None, [frame.box, match_box], None, js=seen)
+    remove.submit(drop_it, frame.box, where, **HIDDEN).success(None, where, None, js=GO)
     for part in (sides, action, review):
         part.submit(
-            act, [*filters, analysis], [title, finding, wanted, verdicts, *detail], show_progress="minimal", api_visibility="private"
+            act, [*filters, frame.box], [frame.title, finding, wanted, verdicts, *detail], show_progress="minimal", api_visibility="private"
         )
 
 

@@ -11,7 +11,7 @@ from workbench.services.context import Services
 from workbench.ui.compliance_charts import distribution_chart, risk_chart, scores_chart
 from workbench.ui.compliance_dashboard_html import figures_html, policies_html, reviews_html, violated_html
 from workbench.ui.compliance_shell import last_line, sub_bar
-from workbench.ui.shell import empty, html, person, told, top_bar
+from workbench.ui.shell import HIDDEN, empty, html, person, told, top_bar
 
 LEAD = """<div class="wb-lead"><h1>Compliance dashboard</h1>
 <p>How the documents stand that were checked, where the risk lies, and what waits for a person.</p></div>"""
@@ -66,4 +66,4 @@ def compliance_dashboard_page(services: Services, blocks: gr.Blocks) -> None:
         }
 
     parts = [nothing, filled, figures, scores, spread, risk, waiting, violated, policies]
-    blocks.load(show, None, parts, show_progress="hidden", api_visibility="private")
+    blocks.load(show, None, parts, **HIDDEN)

@@ -10,7 +10,7 @@ from workbench.services.models import list_roles
 from workbench.services.results import list_results
 from workbench.ui.cards import results_html, roles_html
 from workbench.ui.compliance_html import analyses_html
-from workbench.ui.shell import bottom_line, empty, html, panel, person, told, top_bar
+from workbench.ui.shell import HIDDEN, bottom_line, empty, html, panel, person, told, top_bar
 from workbench.ui.words import plural
 
 LEAD = """<div class="wb-lead"><h1>Findings that open what they rest on</h1>
@@ -62,6 +62,6 @@ def home_page(services: Services, blocks: gr.Blocks) -> None:
         person(request)
         return panel("What serves", roles_html(await list_roles(services)))
 
-    blocks.load(show_latest, None, latest, show_progress="hidden", api_visibility="private")
-    blocks.load(show_checked, None, checked, show_progress="hidden", api_visibility="private")
-    blocks.load(show_serving, None, serving, show_progress="hidden", api_visibility="private")
+    blocks.load(show_latest, None, latest, **HIDDEN)
+    blocks.load(show_checked, None, checked, **HIDDEN)
+    blocks.load(show_serving, None, serving, **HIDDEN)

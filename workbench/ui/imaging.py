@@ -18,22 +18,19 @@ from workbench.services.uploads import save_upload, start_analysis, start_sample
 from workbench.services.volumes import volume_rows
 from workbench.ui.cards import results_html
 from workbench.ui.charts import asymmetry_chart, volume_chart
+from workbench.ui.job_frame import JobFrame
 from workbench.ui.report import finding_html, made_html, sentences_html, title_html, viewer_html, volumes_html
-from workbench.ui.shell import bottom_line, empty, html, person, told, top_bar
-from workbench.ui.stages import stages_html
+from workbench.ui.shell import HIDDEN, Updates, bottom_line, empty, html, person, told, top_bar
 
 LEAD = """<div class="wb-lead"><h1>Analyse a brain MRI</h1>
 <p>Drop a scan below. It is segmented, measured and described on this machine, and leaves it for nowhere else.</p></div>"""
-Updates = dict[Any, Any]
 
 
 def imaging_page(services: Services, blocks: gr.Blocks) -> None:
     """Lay out the page in the current Blocks."""
     top_bar("Imaging")
-    job_box = gr.Textbox(visible="hidden", elem_id="job", label="Job")
-    timer = gr.Timer(1.0, active=False)
-
-    with gr.Column(visible=False) as start:
+    frame = JobFrame(services, elem_id="job", label="Job")
+    with frame.start:
         html(LEAD)
         with gr.Row(equal_height=True):
             with gr.Column(scale=3, min_width=320):
@@ -46,93 +43,47 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
                 ]
         earlier = html()
 
-    with gr.Column(visible=False) as view:
-        title = html()
-        with gr.Column(elem_classes="wb-narrow"):
-            stages = html()
-            with gr.Row():
-                cancel = gr.Button("Cancel", visible=False, elem_id="cancel", scale=0, min_width=120)
-                again = gr.Button("Try again", visible=False, variant="primary", elem_id="again", scale=0, min_width=120)
-        with gr.Column(visible=False) as result:
-            finding = html()
-            with gr.Row(elem_classes="wb-pair"):
-                with gr.Column(scale=9, min_width=340, elem_classes="wb-stick"):
-                    viewer = html()
-                with gr.Column(scale=5, min_width=320):
-                    sentences = html()
-            with gr.Row(elem_classes="wb-pair"):
-                with gr.Column(scale=1, min_width=340):
-                    volumes = html()
-                    made = html()
-                with gr.Column(scale=1, min_width=340, elem_classes="wb-card wb-charts"):
-                    html('<h2 class="wb-over">Left and right in millilitres</h2>')
-                    chart = gr.Plot(show_label=False, container=False, elem_classes="wb-chart", elem_id="volume-chart")
-                    html('<h2 class="wb-over">Asymmetry, in percent of the mean of both sides</h2>')
-                    sides = gr.Plot(show_label=False, container=False, elem_classes="wb-chart", elem_id="asymmetry-chart")
+    with frame.result:
+        finding = html()
+        with gr.Row(elem_classes="wb-pair"):
+            with gr.Column(scale=9, min_width=340, elem_classes="wb-stick"):
+                viewer = html()
+            with gr.Column(scale=5, min_width=320):
+                sentences = html()
+        with gr.Row(elem_classes="wb-pair"):
+            with gr.Column(scale=1, min_width=340):
+                volumes = html()
+                made = html()
+            with gr.Column(scale=1, min_width=340, elem_classes="wb-card wb-charts"):
+                html('<h2 class="wb-over">Left and right in millilitres</h2>')
+                chart = gr.Plot(show_label=False, container=False, elem_classes="wb-chart", elem_id="volume-chart")
+                html('<h2 class="wb-over">Asymmetry, in percent of the mean of both sides</h2>')
+                sides = gr.Plot(show_label=False, container=False, elem_classes="wb-chart", elem_id="asymmetry-chart")
     missing = html(visible=False)
     bottom_line()
 
-    everything = [
-        job_box,
-        timer,
-        start,
-        earlier,
-        view,
-        title,
-        stages,
-        cancel,
-        again,
-        result,
-        finding,
-        viewer,
-        sentences,
-        volumes,
-        chart,
-        sides,
-        made,
-    ]
-    everything += [missing, drop]
+    everything = [*frame.parts, earlier, finding, viewer, sentences, volumes, chart, sides, made, missing, drop]
 
     async def show_start(user: User) -> Updates:
         cards = await list_results(services, user, limit=4)
         heading = '<div class="wb-heading"><h2>Earlier results</h2><a href="/activity">All analyses</a></div>'
         return {
-            job_box: "",
-            timer: gr.Timer(active=False),
-            start: gr.Column(visible=True),
-            view: gr.Column(visible=False),
+            **frame.before(),
             earlier: heading + results_html(cards) if cards else "",
         }
 
     async def show_job(user: User, job_id: str) -> Updates:
         progress = await job_progress(services, user, job_id)
         job = progress.job
-        updates: Updates = {
-            job_box: job.id,
-            drop: None,
-            timer: gr.Timer(active=progress.live),
-            start: gr.Column(visible=False),
-            view: gr.Column(visible=True),
-            title: title_html(job, None, [], progress.seconds),
-            stages: gr.HTML(stages_html(progress), visible=job.state != "done"),
-            cancel: gr.Button(visible=progress.live),
-            # Trying again is the thing to do only where it can help.
-            again: gr.Button(
-                visible=job.state in ("failed", "cancelled"),
-                variant="primary" if job.state == "cancelled" or (job.error or {}).get("retryable") else "secondary",
-            ),
-            result: gr.Column(visible=job.state == "done"),
-        }
-        if job.state == "done":
-            updates |= await show_result(user, job, progress)
-        return updates
+        updates: Updates = {drop: None, **frame.showing(progress, title_html(job, None, [], progress.seconds))}
+        return updates | await show_result(user, job, progress) if job.state == "done" else updates
 
     async def show_result(user: User, job: AnalysisJob, progress: JobProgress) -> Updates:
         found = await find_result(services, user, job.id)
         report = await load_report(services, user, job.id)
         rows = volume_rows(report)
         return {
-            title: title_html(job, report, list(found.artifacts), progress.seconds),
+            frame.title: title_html(job, report, list(found.artifacts), progress.seconds),
             finding: finding_html(report),
             viewer: viewer_html(job.id),
             sentences: sentences_html(report),
@@ -153,15 +104,6 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
                 'It is another person’s, or was never here. <a href="/imaging">Analyse a scan</a>, or see <a href="/activity">Activity</a>.'
             )
             return {missing: gr.HTML(empty("There is no analysis at this address", text), visible=True)}
-
-    @told
-    async def tick(job_id: str, request: gr.Request) -> Updates:
-        user = person(request)
-        if not job_id:
-            return {timer: gr.Timer(active=False)}
-        progress = await job_progress(services, user, job_id)
-        # While it runs only the stages change; the end brings the rest.
-        return {stages: stages_html(progress)} if progress.live else await show_job(user, job_id)
 
     @told
     async def send(path: str | None, request: gr.Request) -> Updates:
@@ -185,24 +127,9 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
 
         return send_this
 
-    @told
-    async def stop(job_id: str, request: gr.Request) -> Updates:
-        user = person(request)
-        await services.jobs.cancel(job_id, owner_id=user.id)
-        return await show_job(user, job_id)
-
-    @told
-    async def retry(job_id: str, request: gr.Request) -> Updates:
-        user = person(request)
-        job = await services.jobs.retry(job_id, owner_id=user.id)
-        return await show_job(user, job.id)
-
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     named = "(job) => { window.workbenchOpenJob(job); }"
-    blocks.load(open_page, None, everything, **hidden)
-    timer.tick(tick, job_box, everything, **hidden)
-    cancel.click(stop, job_box, everything, **hidden)
-    again.click(retry, job_box, everything, **hidden).then(None, job_box, None, js=named)
-    drop.upload(send, drop, everything, **hidden).then(None, job_box, None, js=named)
+    blocks.load(open_page, None, everything, **HIDDEN)
+    frame.wire(everything, show_job, named)
+    drop.upload(send, drop, everything, **HIDDEN).then(None, frame.box, None, js=named)
     for name, button in samples:
-        button.click(send_sample(name), None, everything, **hidden).then(None, job_box, None, js=named)
+        button.click(send_sample(name), None, everything, **HIDDEN).then(None, frame.box, None, js=named)

@@ -15,7 +15,7 @@ from workbench.services.context import Services
 from workbench.ui.knowledge_collection import collection_part
 from workbench.ui.knowledge_document import document_part
 from workbench.ui.knowledge_html import GO, address, collections_html
-from workbench.ui.shell import bottom_line, html, person, told, top_bar
+from workbench.ui.shell import HIDDEN, bottom_line, html, person, told, top_bar
 
 LEAD = """<div class="wb-lead"><h1>Knowledge</h1>
 <p>Documents that answers and reports can cite: PDF, Word, HTML, Markdown, text and CSV. They are read on this machine, found by
@@ -54,7 +54,6 @@ def _start_part(services: Services, blocks: gr.Blocks) -> None:
     async def create(wanted: str, request: gr.Request) -> str:
         return address((await knowledge.new_collection(services, person(request), wanted)).id)
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks.load(open_page, None, [start, cards], **hidden)
+    blocks.load(open_page, None, [start, cards], **HIDDEN)
     for event in (make.click, name.submit):
-        event(create, name, where, **hidden).success(None, where, None, js=GO)
+        event(create, name, where, **HIDDEN).success(None, where, None, js=GO)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -25,13 +24,12 @@ from workbench.ui.knowledge_html import (
     members_html,
     passages_html,
 )
-from workbench.ui.shell import empty, html, person, told
+from workbench.ui.shell import HIDDEN, Updates, empty, html, person, told
 from workbench.ui.words import escape, plural
 
 SHOWN = 100  # documents at first, and more at each "Show more"
 STATES = {"All": None, "On their way": "working", "Ready": "ready", "Failed": "failed"}
 RIGHTS = {"May read": "read", "May read and write": "write", "No right": None}
-Updates = dict[Any, Any]
 
 
 def collection_part(services: Services, blocks: gr.Blocks) -> None:
@@ -205,19 +203,18 @@ def collection_part(services: Services, blocks: gr.Blocks) -> None:
         gr.Info(f"{escape(card.name)} and its {plural(card.documents, 'document')} are deleted.")
         return "/knowledge"
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     seen = [place, state, containing, count]
-    blocks.load(open_page, None, [*changing, *once, missing], **hidden)
-    timer.tick(look, seen, changing, **hidden)
-    state.change(look, seen, changing, **hidden)
-    containing.submit(look, seen, changing, **hidden)
-    containing.blur(look, seen, changing, **hidden)
-    drop.upload(send, [drop, *seen], changing, **hidden)
+    blocks.load(open_page, None, [*changing, *once, missing], **HIDDEN)
+    timer.tick(look, seen, changing, **HIDDEN)
+    state.change(look, seen, changing, **HIDDEN)
+    containing.submit(look, seen, changing, **HIDDEN)
+    containing.blur(look, seen, changing, **HIDDEN)
+    drop.upload(send, [drop, *seen], changing, **HIDDEN)
     for part in (table, adding, folder):
-        part.submit(act, seen, [count, *changing], **hidden)
+        part.submit(act, seen, [count, *changing], **HIDDEN)
     for event in (ask.click, question.submit):
         event(find, [question, config, place], found, show_progress="minimal", api_visibility="private")
-    save.click(change, [name, about, shared, *seen], [*changing, *owned], **hidden)
-    give.click(set_right, [place, member, right], [member, *owned], **hidden)
-    found.submit(lambda: ("", ""), None, [found, question], **hidden)
-    delete.submit(drop_all, place, where, **hidden).success(None, where, None, js=GO)
+    save.click(change, [name, about, shared, *seen], [*changing, *owned], **HIDDEN)
+    give.click(set_right, [place, member, right], [member, *owned], **HIDDEN)
+    found.submit(lambda: ("", ""), None, [found, question], **HIDDEN)
+    delete.submit(drop_all, place, where, **HIDDEN).success(None, where, None, js=GO)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from infra.database.tables import User
@@ -12,7 +10,7 @@ from workbench.services import knowledge
 from workbench.services.context import Services
 from workbench.ui.knowledge_document_html import chunks_html, document_title_html, versions_html
 from workbench.ui.knowledge_html import GO, ON_CLICK, address
-from workbench.ui.shell import empty, html, person, told
+from workbench.ui.shell import HIDDEN, Updates, empty, html, person, told
 from workbench.ui.words import escape
 
 AT_ONCE = 25  # chunks
@@ -26,7 +24,6 @@ FACTS = {
     "language": "Language",
 }
 SHOW_HERE = "() => { setTimeout(() => document.querySelector('[data-here]')?.scrollIntoView({ block: 'center' }), 80); }"
-Updates = dict[Any, Any]
 
 
 def document_part(services: Services, blocks: gr.Blocks) -> None:
@@ -125,8 +122,7 @@ def document_part(services: Services, blocks: gr.Blocks) -> None:
         gr.Info(f"{escape(card.document)} is removed.")
         return address(collection)
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks.load(open_page, None, [*shown, missing], **hidden).then(None, None, None, js=SHOW_HERE)
-    chunks.submit(act, [place, named, first], [first, title, chunks], **hidden)
-    save.click(correct, [place, named, first, *boxes.values()], shown, **hidden)
-    title.submit(remove, [place, named], where, **hidden).success(None, where, None, js=GO)
+    blocks.load(open_page, None, [*shown, missing], **HIDDEN).then(None, None, None, js=SHOW_HERE)
+    chunks.submit(act, [place, named, first], [first, title, chunks], **HIDDEN)
+    save.click(correct, [place, named, first, *boxes.values()], shown, **HIDDEN)
+    title.submit(remove, [place, named], where, **HIDDEN).success(None, where, None, js=GO)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -23,7 +22,7 @@ from workbench.services.context import Services
 from workbench.ui.compliance_shell import last_line, sub_bar
 from workbench.ui.knowledge_html import GO
 from workbench.ui.requirements_html import ON_REQUIREMENT, history_html, policies_html, policy_title_html, requirements_html
-from workbench.ui.shell import empty, html, person, told, top_bar
+from workbench.ui.shell import HIDDEN, Updates, empty, html, person, told, top_bar
 from workbench.ui.words import capital, plural
 
 LEAD = """<div class="wb-lead"><h1>Policies and what they ask for</h1>
@@ -31,7 +30,6 @@ LEAD = """<div class="wb-lead"><h1>Policies and what they ask for</h1>
 off what does not apply: every analysis names the version that it used.</p></div>"""
 SHOWN = 150
 EVERY_SEVERITY, EVERY_KIND, FROM_WORDS = "All severities", "All kinds", "From its words"
-Updates = dict[Any, Any]
 
 
 def requirements_page(services: Services, blocks: gr.Blocks) -> None:
@@ -166,12 +164,11 @@ def requirements_page(services: Services, blocks: gr.Blocks) -> None:
     async def add_starter(request: gr.Request) -> str:
         return f"/requirements?collection={(await starter_collection(services, person(request))).id}"
 
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks.load(open_page, None, [start, policies, starter, place, view, by_hand, bring, missing, *changing], **hidden)
+    blocks.load(open_page, None, [start, policies, starter, place, view, by_hand, bring, missing, *changing], **HIDDEN)
     for change in (severity.input, kind.input, containing.submit, containing.blur):
-        change(look, seen, changing, **hidden)
+        change(look, seen, changing, **HIDDEN)
     for part in (table, history):
-        part.submit(act, seen, [count, history, *changing], **hidden)
-    write.click(add, [words, degree, modality, topic, *seen], [words, topic, *changing], **hidden)
-    file.upload(take, [file, *seen], [file, *changing], **hidden)
+        part.submit(act, seen, [count, history, *changing], **HIDDEN)
+    write.click(add, [words, degree, modality, topic, *seen], [words, topic, *changing], **HIDDEN)
+    file.upload(take, [file, *seen], [file, *changing], **HIDDEN)
     starter.click(add_starter, None, where, show_progress="minimal", api_visibility="private").success(None, where, None, js=GO)

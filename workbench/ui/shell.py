@@ -16,6 +16,11 @@ from workbench.ui.words import escape
 
 log = logger(__name__)
 
+Updates = dict[Any, Any]
+"""What an event changes: components to their new value, or to themselves with other properties."""
+HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""How the events of a page are made that draws its own progress, and that are nobody's API."""
+
 # Only pages that exist stand here: (name, address).
 PAGES = (
     ("Home", "/"),
