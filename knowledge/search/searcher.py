@@ -34,7 +34,7 @@ class SearchConfig:
     """
 
     name: str
-    candidates: int = 100
+    candidates: int = 200
     dense_weight: float = 0.45
     report_dense_weight: float = 0.6
     infer: bool = True
