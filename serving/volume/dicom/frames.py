@@ -60,7 +60,7 @@ def frames_of(header: Header, limits: Imaging) -> list[Frame]:
         TooLarge: it claims more voxels than are read.
     """
     data = header.data
-    rows, columns = int(data.Rows), int(data.Columns)
+    rows, columns = _size(data.get("Rows")), _size(data.get("Columns"))
     count = max(1, int(_number(data.get("NumberOfFrames"), 1)))
     if rows < 1 or columns < 1:
         raise CorruptFile("The DICOM header gives a picture without rows or columns. The file is damaged; export it again.")
@@ -196,6 +196,14 @@ def _vector(value: Any, count: int) -> np.ndarray | None:
     except (TypeError, ValueError):
         return None
     return found if len(found) == count and np.isfinite(found).all() else None
+
+
+def _size(value: Any) -> int:
+    """Rows or columns; 0 where that is not one number."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
 
 
 def _number(value: Any, default: float) -> float:

@@ -90,6 +90,17 @@ def test_changed_bytes_are_read_or_refused(tmp_path: Path, kind: str, data: st.D
     assert abs(np.linalg.det(scan.volume.affine[:3, :3])) > 0
 
 
+@pytest.mark.parametrize("value", [b"A", b"\x00"])
+def test_rows_that_are_no_number_are_damage(tmp_path: Path, value: bytes):
+    raw = bytearray(good("mosaic"))
+    tag = raw.index(b"\x28\x00\x10\x00US")  # (0028,0010), Rows: of another kind now, so its bytes are read otherwise
+    raw[tag + 4 : tag + 5] = value
+    (tmp_path / "scan").write_bytes(raw)
+    with pytest.raises(InvalidInput) as refused:
+        read_scan(tmp_path / "scan", LIMITS)
+    assert refused.value.message != UNFORESEEN
+
+
 def test_a_member_without_a_name_is_damage(tmp_path: Path):
     raw = bytearray(good("zip"))
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
