@@ -1,4 +1,4 @@
-"""What `grey_values` computes for millions of numbers, compiled: numpy takes ten times as long over half precision.
+"""What `grey_values` computes for millions of numbers, compiled: numpy converts half precision one number at a time.
 
 Cells are blocks of eight voxels, as the network leaves its answer (see `folding`), their logits ``(cells, classes, 8)``.
 """

@@ -48,6 +48,8 @@ def follow_grey_values(answer: Answer, classes: np.ndarray, image: np.ndarray, t
     # Everything in the answer's own order, a cell of eight voxels a row: half of the time goes into moving memory.
     every_class = answer.classes.reshape(-1, 8)
     every_logit = answer.logits.reshape(-1, 8, CLASS_COUNT).swapaxes(1, 2)
+    # A layout that cannot be seen so would be copied, and the answer left as it was.
+    assert np.may_share_memory(every_class, answer.classes) and np.may_share_memory(every_logit, answer.logits)
     tissue = _TISSUE[every_class]
     cells = np.flatnonzero(tissue.any(1))
     inside, first = tissue[cells], every_class[cells]

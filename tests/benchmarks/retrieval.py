@@ -62,7 +62,7 @@ def main() -> None:
 def _configs(name: str) -> Iterator[SearchConfig]:
     for weight in (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0):
         yield replace(FAST, name=f"weight {weight}", dense_weight=weight, report_dense_weight=weight)
-    for count in (30, 50, 200):
+    for count in (50, 100, 400):
         yield replace(FAST, name=f"candidates {count}", candidates=count)
     if name == "financebench":
         yield replace(FAST, name="nothing inferred", infer=False)

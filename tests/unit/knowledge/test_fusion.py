@@ -28,9 +28,10 @@ def test_the_ranking_whose_best_stands_out_counts_more():
 
 
 def test_few_hits_leave_the_weights_as_they_are():
-    fused = fuse(ranking([1.0, 0.5, 0.0]), ranking([9.0, 1.0], first=10), 0.3)
-    assert fused[10] == pytest.approx(0.7) and fused[0] == pytest.approx(0.3)
-    assert FEWEST > 3
+    clear = np.concatenate([[10.0], np.linspace(1, 0, 39)])
+    for count, kept in ((2, True), (FEWEST - 1, True), (FEWEST, False)):
+        fused = fuse(ranking(clear), ranking(np.linspace(9, 1, count), first=100), 0.3)
+        assert (fused[100] == pytest.approx(0.7) and fused[0] == pytest.approx(0.3)) is kept
 
 
 def test_nothing_found_by_one_of_them_leaves_the_other():

@@ -14,7 +14,7 @@ WHITE, CORTEX = INDEX["cerebral white matter"], INDEX["cerebral cortex"]
 SIZE = 48
 
 
-def fold_blocks(values: np.ndarray) -> np.ndarray:
+def fold(values: np.ndarray) -> np.ndarray:
     """(2d, 2h, 2w, ...) -> (d, h, w, 8, ...)."""
     d, h, w = (n // 2 for n in values.shape[:3])
     rest = values.shape[3:]
@@ -27,9 +27,7 @@ def answer_of(said: np.ndarray, lead: np.ndarray, second: np.ndarray) -> Answer:
     logits = np.full((*said.shape, CLASS_COUNT), -20, np.float16)
     np.put_along_axis(logits, second[..., None].astype(int), 0, -1)
     np.put_along_axis(logits, said[..., None].astype(int), lead[..., None].astype(np.float16), -1)
-    return Answer(
-        logits=fold_blocks(logits), classes=fold_blocks(said.astype(np.uint8)), side=fold_blocks(np.zeros(said.shape, np.float16))
-    )
+    return Answer(logits=fold(logits), classes=fold(said.astype(np.uint8)), side=fold(np.zeros(said.shape, np.float16)))
 
 
 @pytest.fixture

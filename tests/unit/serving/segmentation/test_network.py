@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from serving.segmentation.backends import OpenVinoBackend, TorchBackend, open_backend
-from serving.segmentation.folding import folded_index, unfold_blocks
+from serving.segmentation.folding import fold_blocks, folded_index, unfold_blocks
 from serving.segmentation.labels import CLASS_COUNT
 from serving.segmentation.network import fold, unfold
 from serving.segmentation.weights_file import load_network, read_info
@@ -60,6 +60,7 @@ def test_folded_index_finds_the_voxel():
     folded = np.arange(2 * 3 * 4 * 8).reshape(2, 3, 4, 8)
     where = np.unravel_index(np.arange(4 * 6 * 8), (4, 6, 8))
     np.testing.assert_array_equal(unfold_blocks(folded).ravel(), folded[folded_index(where)])
+    np.testing.assert_array_equal(fold_blocks(unfold_blocks(folded)), folded)
 
 
 def test_a_rested_network_answers_as_before(small_weights):
