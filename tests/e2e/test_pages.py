@@ -184,6 +184,13 @@ def test_cancel_and_try_again_from_activity(person: Callable[..., Visitor], tmp_
     row = page.locator("tr[data-state=cancelled]", has_text="slow.nii.gz").first
     row.get_by_role("button", name="Try again").click()
     running = page.locator("tr[data-state=running]", has_text="slow.nii.gz").first
+    running.wait_for()
+    start = visitor.open("/imaging")  # who comes back to the start finds what is underway
+    underway = start.locator("section", has_text="slow.nii.gz").get_by_role("link", name="slow.nii.gz").first
+    expect(start.get_by_role("heading", name="Underway")).to_be_visible()
+    underway.click()
+    start.locator(".wb-job[data-state=running]").wait_for()
+    start.close()
     running.get_by_role("button", name="Cancel").click()
     expect(page.locator("tr[data-state=running]", has_text="slow.nii.gz")).to_have_count(0)
 

@@ -22,7 +22,7 @@ from workbench.services.compliance_places import evidence_place
 from workbench.services.compliance_sending import PolicyChoice, policy_choices, send_document
 from workbench.services.compliance_starter import start_sample
 from workbench.services.context import Services
-from workbench.services.progress import job_progress
+from workbench.services.progress import job_progress, list_progress
 from workbench.ui.compliance_detail import NOTHING, action_html, detail_html, first_evidence, review_html
 from workbench.ui.compliance_html import (
     analyses_html,
@@ -40,6 +40,7 @@ from workbench.ui.compliance_shell import last_line, sub_bar
 from workbench.ui.job_frame import JobFrame
 from workbench.ui.knowledge_html import GO, ON_CLICK
 from workbench.ui.shell import HIDDEN, Updates, empty, html, person, told, top_bar
+from workbench.ui.stages import underway_html
 from workbench.ui.words import plural
 
 LEAD = """<div class="wb-lead"><h1>Check a document against policies</h1>
@@ -47,6 +48,7 @@ LEAD = """<div class="wb-lead"><h1>Check a document against policies</h1>
 a score that explains itself, and what to do about each gap. Nothing leaves this machine.</p></div>"""
 OWN = """<p class="wb-quiet">CSV with the columns id, text and, if you like, severity, topic and modality; or one requirement a line.
 Drop it here first and the document above afterwards: it then takes the place of the policies.</p>"""
+NOTHING_CHECKED = "Drop one above, or choose a sample: it brings its own policies along."
 SEVERITIES = ("All severities", "Critical", "High", "Medium", "Low")
 EVERY_POLICY = "All policies"
 LATEST = 8
@@ -161,11 +163,12 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         places = await policy_choices(services, user)
         first = [card.collection_id for card in places if card.name == COLLECTION] or [card.collection_id for card in places[:1]]
         heading = '<div class="wb-heading"><h2>Earlier analyses</h2><a href="/compliance-dashboard">Dashboard</a></div>'
-        nothing = empty("No document has been checked yet", "Drop one above, or choose a sample: it brings its own policies along.")
+        underway = underway_html(await list_progress(services, user, pipeline="compliance"))
+        nothing = "" if underway else empty("No document has been checked yet", NOTHING_CHECKED)
         return {
             **frame.before(),
             policies: gr.Dropdown([(_named(card), card.collection_id) for card in places], value=first),
-            earlier: heading + analyses_html(cards) if cards else nothing,
+            earlier: underway + (heading + analyses_html(cards) if cards else nothing),
         }
 
     async def show_job(user: User, job_id: str, match_id: str = "") -> Updates:

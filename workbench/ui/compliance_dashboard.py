@@ -8,10 +8,12 @@ import gradio as gr
 
 from workbench.services import compliance
 from workbench.services.context import Services
+from workbench.services.progress import list_progress
 from workbench.ui.compliance_charts import distribution_chart, risk_chart, scores_chart
 from workbench.ui.compliance_dashboard_html import figures_html, policies_html, reviews_html, violated_html
 from workbench.ui.compliance_shell import last_line, sub_bar
 from workbench.ui.shell import HIDDEN, empty, html, person, told, top_bar
+from workbench.ui.stages import underway_html
 
 LEAD = """<div class="wb-lead"><h1>Compliance dashboard</h1>
 <p>How the documents stand that were checked, where the risk lies, and what waits for a person.</p></div>"""
@@ -53,7 +55,8 @@ def compliance_dashboard_page(services: Services, blocks: gr.Blocks) -> None:
         user = person(request)
         found = await compliance.dashboard(services, user)
         if not found.analyses:
-            return {nothing: gr.HTML(empty("No document has been checked yet", NOTHING), visible=True)}
+            underway = underway_html(await list_progress(services, user, pipeline="compliance"))
+            return {nothing: gr.HTML(underway or empty("No document has been checked yet", NOTHING), visible=True)}
         return {
             filled: gr.Column(visible=True),
             figures: figures_html(found),

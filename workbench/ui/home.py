@@ -7,10 +7,12 @@ import gradio as gr
 from workbench.services import compliance
 from workbench.services.context import Services
 from workbench.services.models import list_roles
+from workbench.services.progress import list_progress
 from workbench.services.results import list_results
 from workbench.ui.cards import results_html, roles_html
 from workbench.ui.compliance_html import analyses_html
 from workbench.ui.shell import HIDDEN, bottom_line, empty, html, panel, person, told, top_bar
+from workbench.ui.stages import underway_html
 from workbench.ui.words import plural
 
 LEAD = """<div class="wb-lead"><h1>Findings that open what they rest on</h1>
@@ -38,12 +40,16 @@ def home_page(services: Services, blocks: gr.Blocks) -> None:
 
     @told
     async def show_latest(request: gr.Request) -> str:
-        cards = await list_results(services, person(request), limit=4)
+        user = person(request)
+        cards = await list_results(services, user, limit=4)
+        underway = underway_html(await list_progress(services, user))
+        if not cards and underway:
+            return underway
         if not cards:
             body = empty("No results yet", 'Begin with a scan of yours, or with a sample: <a href="/imaging">analyse a scan</a>.')
         else:
             body = results_html(cards)
-        return f'<div class="wb-heading"><h2>Latest results</h2><a href="/activity">All analyses</a></div>{body}'
+        return f'{underway}<div class="wb-heading"><h2>Latest results</h2><a href="/activity">All analyses</a></div>{body}'
 
     @told
     async def show_checked(request: gr.Request) -> str:

@@ -12,7 +12,7 @@ from infra.database.tables import AnalysisJob, User
 from infra.errors import NotFound
 from pipelines.imaging.samples import SAMPLES
 from workbench.services.context import Services
-from workbench.services.progress import JobProgress, job_progress
+from workbench.services.progress import JobProgress, job_progress, list_progress
 from workbench.services.results import find_result, list_results, load_report
 from workbench.services.uploads import save_upload, start_analysis, start_sample
 from workbench.services.volumes import volume_rows
@@ -21,6 +21,7 @@ from workbench.ui.charts import asymmetry_chart, volume_chart
 from workbench.ui.job_frame import JobFrame
 from workbench.ui.report import finding_html, made_html, sentences_html, title_html, viewer_html, volumes_html
 from workbench.ui.shell import HIDDEN, Updates, bottom_line, empty, html, person, told, top_bar
+from workbench.ui.stages import underway_html
 
 LEAD = """<div class="wb-lead"><h1>Analyse a brain MRI</h1>
 <p>Drop a scan below. It is segmented, measured and described on this machine, and leaves it for nowhere else.</p></div>"""
@@ -67,9 +68,10 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
     async def show_start(user: User) -> Updates:
         cards = await list_results(services, user, limit=4)
         heading = '<div class="wb-heading"><h2>Earlier results</h2><a href="/activity">All analyses</a></div>'
+        underway = underway_html(await list_progress(services, user, pipeline="imaging"))
         return {
             **frame.before(),
-            earlier: heading + results_html(cards) if cards else "",
+            earlier: underway + (heading + results_html(cards) if cards else ""),
         }
 
     async def show_job(user: User, job_id: str) -> Updates:

@@ -1,11 +1,16 @@
-"""The stages of a job as HTML: what is done, what runs and for how long, what is to come, where it stopped."""
+"""The stages of a job as HTML: what is done, what runs and for how long, what is to come, where it stopped; and jobs in a line each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from workbench.services.addresses import job_page
 from workbench.services.progress import JobProgress, StageProgress
 from workbench.ui.words import duration, escape
 
 _MARK = {"done": "✓", "failed": "✕", "cancelled": "–", "skipped": "✓"}
+UNDERWAY = 5
+"""Jobs shown at most where those underway stand above the results; a cohort has many."""
 
 
 def stages_html(progress: JobProgress) -> str:
@@ -30,6 +35,27 @@ def stages_html(progress: JobProgress) -> str:
         f'<span class="wb-quiet wb-number">{told}</span></div>{bar}<ol class="wb-stages" aria-live="polite">{rows}</ol>'
         f"{_advice(progress)}</section>"
     )
+
+
+def underway_html(jobs: Sequence[JobProgress]) -> str:
+    """Those of the jobs that wait or run, each with where it stands, as a link to it; "" where none does."""
+    live = [one for one in jobs if one.live]
+    rows = "".join(
+        f'<tr><th scope="row"><a href="{job_page(one.job.pipeline, one.job.id)}">{escape(one.job.title)}</a></th>'
+        f'<td class="wb-wrap">{_standing(one)}</td></tr>'
+        for one in live[:UNDERWAY]
+    )
+    more = f"{len(live) - UNDERWAY} more in Activity" if len(live) > UNDERWAY else "Activity"
+    table = f'<section class="wb-card"><table class="wb-table wb-jobs"><tbody>{rows}</tbody></table></section>'
+    return f'<div class="wb-heading"><h2>Underway</h2><a href="/activity">{more}</a></div>{table}' if rows else ""
+
+
+def _standing(progress: JobProgress) -> str:
+    job = progress.job
+    if job.state == "queued":
+        return "Waiting for its turn"
+    stage = next((stage.title for stage in progress.stages if stage.name == job.stage), "Working on it")
+    return f'{escape(stage)} <span class="wb-quiet wb-number">{round(100 * job.fraction)} %</span>'
 
 
 def _row(stage: StageProgress) -> str:

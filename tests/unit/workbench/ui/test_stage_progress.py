@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from infra.database.tables import AnalysisJob, JobEvent, now
 from workbench.services.progress import JobProgress, StageProgress, stages_of
-from workbench.ui.stages import stages_html
+from workbench.ui.stages import UNDERWAY, stages_html, underway_html
 
 PLAN = ["receive", "see", "store"]
 TITLES = {"receive": "Reading", "see": "Seeing"}
@@ -72,3 +72,17 @@ def test_cancelled() -> None:
     stages = told(job("cancelled", "see"), event("started", "receive", 0), event("finished", "receive", 1), event("started", "see", 1))
     assert stages[1].state == "cancelled"
     assert "You cancelled" in stages_html(JobProgress(job("cancelled", "see"), stages, None))
+
+
+def test_what_is_underway_stands_as_links_and_what_has_ended_does_not() -> None:
+    running, waiting, ended = job("running", "see", fraction=0.4), job("queued"), job("done")
+    html = underway_html([JobProgress(one, told(one, event("started", "see", 0)), 1.0) for one in (running, waiting, ended)])
+    assert html.count('href="/imaging?job=j"') == 2
+    assert "Seeing" in html and "40 %" in html and "Waiting for its turn" in html and "&lt;scan&gt;.nii" in html
+
+
+def test_nothing_underway_is_nothing_and_of_many_the_first_stand() -> None:
+    assert underway_html([JobProgress(job("failed", "see"), (), 1.0)]) == ""
+    many = [JobProgress(job("queued"), (), None)] * (UNDERWAY + 3)
+    html = underway_html(many)
+    assert html.count("Waiting") == UNDERWAY and "3 more" in html
