@@ -1,7 +1,8 @@
 """All training pairs, by part: what one round of training draws, and what calibrates and tests the model.
 
-SciFact, AttributionBench and ContractNLI in the shares that their sizes and difficulty ask for, and mechanical pairs
-made from the text of their training parts. No question, contract or claim of a held part is in any of it.
+SciFact, AttributionBench and ContractNLI in the shares that their sizes and difficulty ask for, rules in other words
+written by hand, and mechanical pairs made from the text of the training parts. No question, contract, claim or rule of a
+held part is in any of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from serving.entailment import attributionbench, contractnli, mechanical, scifact
+from serving.entailment import attributionbench, contractnli, described, mechanical, scifact
 from serving.entailment.examples import Example, Part, Split
 from serving.entailment.rephrasing import rephrased
 
@@ -27,6 +28,7 @@ class Mix:
         contracts: share of ContractNLI's pairs, which are many and repeat themselves.
         evidence, others: most spans a contract and requirement that decide it, and that do not.
         mechanical: pairs made from bare text.
+        described: how often the pairs of rules in other words come.
     """
 
     attribution: float
@@ -35,11 +37,12 @@ class Mix:
     evidence: int
     others: int
     mechanical: int
+    described: float
 
 
 MIXES = {
-    "citations": Mix(attribution=1.5, claims=1.0, contracts=0.8, evidence=2, others=2, mechanical=1500),
-    "compliance": Mix(attribution=0.4, claims=0.4, contracts=1.0, evidence=4, others=5, mechanical=3000),
+    "citations": Mix(attribution=1.5, claims=1.0, contracts=0.8, evidence=2, others=2, mechanical=1500, described=0.5),
+    "compliance": Mix(attribution=1.0, claims=0.6, contracts=1.0, evidence=4, others=5, mechanical=3000, described=2.0),
 }
 """The first teaches the checking of citations, the second goes on to verdicts on requirements without forgetting that."""
 ALTERED = 0.12
@@ -73,6 +76,10 @@ class Data:
         """AttributionBench's pairs of a part."""
         return [pair for pair in self.attribution if self.split.part(attributionbench.SOURCE, pair.group) == part]
 
+    def rules(self, part: Part) -> list[described.Rule]:
+        """Rules in other words, of a part."""
+        return [rule for rule in described.load() if self.split.part(described.SOURCE, rule.text) == part]
+
     def claims(self, part: Part) -> list[scifact.Claim]:
         """SciFact's claims of a part."""
         return [claim for claim in self.scifact.claims if self.split.part(scifact.SOURCE, claim.group) == part]
@@ -96,6 +103,7 @@ class Rounds:
         self._contracts = contractnli.Pairs(
             data.contractnli, data.contracts(part), without=data.without, evidence=mix.evidence, others=mix.others
         )
+        self._described = described.Pairs(data.rules(part))
         self._texts = mechanical.Texts(_texts(data, part), mix.mechanical)
 
     def draw(self, rng: random.Random) -> list[Example]:
@@ -104,6 +112,7 @@ class Rounds:
         pairs += _share(self._contracts.draw(rng), self._mix.contracts, rng)
         pairs = [(mechanical.altered(pair, rng) if rng.random() < ALTERED else None) or pair for pair in pairs]
         pairs = [_in_other_words(pair, rng) for pair in pairs]
+        pairs += _share(self._described.draw(rng), self._mix.described, rng)
         pairs += self._texts.draw(rng)
         rng.shuffle(pairs)
         return pairs

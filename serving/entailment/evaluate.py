@@ -22,7 +22,7 @@ from infra.settings import load_settings
 from serving.backends.contract import EntailmentBackend, Place
 from serving.contracts import ENTAILMENT_LABELS
 from serving.embedded import embedded_version
-from serving.entailment import attributionbench, contractnli, measures, scifact
+from serving.entailment import attributionbench, contractnli, described, measures, scifact
 from serving.entailment.calibration import expected_calibration_error
 from serving.entailment.card import card
 from serving.entailment.contractnli import Contract
@@ -35,7 +35,7 @@ from serving.versions import sha256_of
 
 Reader = Callable[[list[tuple[str, str]]], np.ndarray]
 """(claim, passage) pairs to probabilities ``(pairs, 3)``."""
-SETS = (attributionbench.SOURCE, scifact.SOURCE, contractnli.SOURCE)
+SETS = (attributionbench.SOURCE, scifact.SOURCE, described.SOURCE, contractnli.SOURCE)
 ENTAILED, CONTRADICTED, NOT_MENTIONED = range(3)
 NUMBER = {label: number for number, label in enumerate(ENTAILMENT_LABELS)}
 
@@ -69,6 +69,8 @@ def evaluate(data: Data, read: Reader, *, uncalibrated: Reader | None = None, se
         rows += attribution(cited, read)
     if claims:
         rows += rationales(data, read)
+    if described.SOURCE in sets:
+        rows += other_words(described.Pairs(data.rules("held")).plain(), read)
     if contracts:
         rows += verdicts(contracts, data.contractnli.requirements, read)
     if set(sets) != set(SETS):
@@ -109,6 +111,19 @@ def rationales(data: Data, read: Reader) -> list[Row]:
         Row("SciFact rationale hit@1", float(hit[0]), 0.58, 0.70, f"word overlap {hit[1]:.3f}", decided),
         Row("SciFact rationale recall@3", float(recall[0]), 0.72, 0.85, f"word overlap {recall[1]:.3f}", decided),
         Row("SciFact supported or refuted, by the best sentence: accuracy", float(np.mean(right)), of=decided),
+    ]
+
+
+def other_words(pairs: list[Example], read: Reader) -> list[Row]:
+    """Rules and sentences that share few words with them, written by hand: is what keeps a rule told from what breaks it, and both
+    from what only uses its words? A network that goes by the words is at chance, a third and a half."""
+    truth = np.array([NUMBER[pair.label] for pair in pairs])
+    found = read([(pair.claim, pair.passage) for pair in pairs])
+    lean = found[:, CONTRADICTED] - found[:, ENTAILED]
+    above = lean[truth == CONTRADICTED][:, None] > lean[truth == ENTAILED][None]
+    return [
+        Row("Rules in other words: accuracy of three", float((found.argmax(1) == truth).mean()), baseline="chance .333", of=len(pairs)),
+        Row("  a breach leans further to contradicted than a keeping", float(above.mean()), baseline="chance .500", of=above.size),
     ]
 
 

@@ -50,6 +50,9 @@ class Options:
         head_lr: for what begins anew (head, kinds); ``peak_lr`` for the encoder. The word vectors stay as they are:
             half of all weights, and a few thousand pairs teach them nothing of other words.
         ema: decay a step of the averaged weights, which are what is exported.
+        blend: share of the trained weights in what is exported; the rest are those of ``blend_with``, by default the warm start's.
+            Between the two lie weights that keep what the one knew and know most of what the other learnt (Wortsman et al.,
+            "Robust fine-tuning of zero-shot models", CVPR 2022).
     """
 
     data: Path
@@ -72,6 +75,8 @@ class Options:
     minutes_between_checkpoints: float = 5.0
     minutes_between_exports: float = 20.0
     warm_start: Path | None = None
+    blend: float = 1.0
+    blend_with: Path | None = None
     max_steps: int = 0
 
 
@@ -173,8 +178,12 @@ class Training:
     def averaged(self) -> CrossEncoder:
         """A network with the averaged weights, in evaluation mode."""
         network = CrossEncoder(self.network.shape).to(self.options.device)
-        weights = {name: value.detach() for name, value in self.network.named_weights().items()}
-        network.load_weights({**weights, **self.average})
+        weights = {**{name: value.detach() for name, value in self.network.named_weights().items()}, **self.average}
+        other = self.options.blend_with or self.options.warm_start
+        if other and self.options.blend < 1:
+            before = load_network(other).to(self.options.device).named_weights()
+            weights = {name: torch.lerp(before[name].detach().to(value), value, self.options.blend) for name, value in weights.items()}
+        network.load_weights(weights)
         return network.eval()
 
     def export(self) -> None:
@@ -192,7 +201,8 @@ class Training:
             training_hours=round(self.before[1] + self.elapsed / 3600, 3),
             split={"fold": self.options.fold, "folds": self.options.folds, "without": list(self.options.without)},
             tune={name: round(value, 4) for name, value in self.figures.items()},
-            trained_on="training parts of SciFact (CC BY 4.0, ODC-By 1.0), AttributionBench (Apache-2.0), ContractNLI (CC BY 4.0)",
+            trained_on="training parts of SciFact (CC BY 4.0, ODC-By 1.0), AttributionBench (Apache-2.0), ContractNLI (CC BY 4.0), "
+            "and of rules in other words, written for Workbench (described.txt)",
         )
         shown = " ".join(f"{name} {value:.3f}" for name, value in self.figures.items())
         print(f"export step {self.step} temperature {temperature:.3f} {shown} {digest[:12]}", flush=True)
@@ -292,6 +302,8 @@ def main() -> None:
     parser.add_argument("--without", type=lambda text: tuple(text.split(",")), default=(), help="requirements of ContractNLI to leave out")
     parser.add_argument("--mix", choices=tuple(MIXES), default="citations", help="what a round of training has")
     parser.add_argument("--warm-start", type=Path)
+    parser.add_argument("--blend", type=float, default=1.0, help="share of the trained weights in what is exported")
+    parser.add_argument("--blend-with", type=Path, help="whose weights make up the rest; by default the warm start's")
     parser.add_argument("--max-steps", type=int, default=0)
     run(Options(**vars(parser.parse_args())))
 

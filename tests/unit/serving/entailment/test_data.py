@@ -48,7 +48,7 @@ def test_what_is_drawn_for_training_has_nothing_of_the_held_parts(small_data: Pa
     names = {contract.name for contract in data.contracts("held")}
     assert not names & {pair.group for pair in drawn}
     assert {pair.label for pair in drawn} == {"entailed", "contradicted", "not_mentioned"}
-    assert {pair.source.split("/")[0] for pair in drawn} == {"attributionbench", "scifact", "contractnli", "mechanical"}
+    assert {pair.source.split("/")[0] for pair in drawn} == {"attributionbench", "scifact", "contractnli", "described", "mechanical"}
 
 
 def test_the_real_sets_are_cut_as_documented(data: Path) -> None:

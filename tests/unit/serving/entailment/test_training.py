@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from serving.entailment import train
 from serving.entailment.data import Data
 from serving.entailment.evaluate import evaluate, open_weights, table
 from serving.entailment.network import CrossEncoder, Shape
+from serving.entailment.weights_file import load_network
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +48,18 @@ def test_it_trains_exports_and_resumes(small_data: Path, tmp_path: Path) -> None
 def test_it_goes_on_from_exported_weights(small_data: Path, tmp_path: Path, tiny: Path) -> None:
     options = train.Options(small_data, tmp_path / "run", tmp_path / "entailment.safetensors", hours=1, max_steps=1, warm_start=tiny)
     assert train.run(options).network.shape.hidden_size == 48
+
+
+def test_what_is_exported_lies_between_the_trained_weights_and_those_it_is_blended_with(
+    small_data: Path, tmp_path: Path, tiny: Path
+) -> None:
+    options = train.Options(small_data, tmp_path / "run", tmp_path / "entailment.safetensors", warm_start=tiny, peak_lr=0.1, max_steps=2)
+    before, trained = load_network(tiny).named_weights(), train.run(options).averaged().named_weights()
+    half = train.run(replace(options, blend=0.5))
+    assert half.step == 2, "what was trained is taken up, and only exported anew"
+    for name, value in load_network(options.export).named_weights().items():
+        assert torch.allclose(value, (before[name] + trained[name]) / 2, atol=2e-3), name
+    assert any((before[name] - trained[name]).abs().max() > 0.01 for name in before), "nothing was learnt, so nothing was shown"
 
 
 def test_the_rate_warms_up_and_ends_at_zero() -> None:
