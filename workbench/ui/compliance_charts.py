@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,16 @@ if TYPE_CHECKING:
 RISK_COLOURS = {"low": "#9fb8d3", "medium": "#5e93cc", "high": "#2563a8", "critical": "#a3282d"}
 SYMBOLS = {"low": "circle", "medium": "square", "high": "diamond", "critical": "x"}
 _GROUNDS = [[0.0, "rgba(138,154,176,.16)"], [1 / 3, "rgba(58,124,192,.30)"], [2 / 3, "rgba(37,99,168,.58)"], [1.0, "rgba(163,40,45,.55)"]]
+DAY = 86_400_000
+"""In milliseconds, in which plotly counts a date axis."""
 BANDS = (0, 20, 40, 60, 80, 100)
 
 
 def scores_chart(cards: Sequence[AnalysisCard]) -> go.Figure:
-    """Each analysis as a dot: when, and which score; colour and shape tell its risk. A line joins analyses of one document."""
+    """Each analysis as a dot: when, and which score; colour and shape tell its risk. A line joins analyses of one document.
+
+    At least one analysis is needed.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure(layout={"template": chart_template(), "height": 280})
@@ -53,7 +59,11 @@ def scores_chart(cards: Sequence[AnalysisCard]) -> go.Figure:
                 )
             )  # fmt: skip
     figure.update_yaxes(range=[-4, 104], dtick=20, title_text="Score")
-    figure.update_xaxes(tickformat="%d %b", nticks=7)
+    # On the first day all ticks are of one date: then they tell the hour too, and one analysis alone has an hour around it.
+    at = [as_utc(card.created_at) for card in cards]
+    room = max(timedelta(minutes=30), (max(at) - min(at)) * 0.05)
+    hours, days = {"dtickrange": [None, DAY - 1], "value": "%H:%M\n%d %b"}, {"dtickrange": [DAY, None], "value": "%d %b"}
+    figure.update_xaxes(tickformatstops=[hours, days], nticks=7, range=[min(at) - room, max(at) + room])
     return figure
 
 

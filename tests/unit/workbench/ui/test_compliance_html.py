@@ -146,6 +146,8 @@ def test_charts_show_every_analysis_and_every_cell() -> None:
     dots = [trace for trace in scores_chart(cards).data if trace.mode == "markers"]
     assert sorted(value for trace in dots for value in trace.y) == [0, 20, 100]
     assert sum(trace.mode == "lines" for trace in scores_chart(cards).data) == 1  # one document was checked twice
+    first, last = scores_chart(cards[1:2]).layout.xaxis.range
+    assert last - first == timedelta(hours=1)  # one alone: else its ticks are seconds apart, and all read the same
     chart = risk_chart(grade(analysed().requirements).matrix).data[0]
     counted = [int(text) for row in chart.text for text in row if text]
     assert sum(counted) == 5
