@@ -40,14 +40,14 @@ def load(file: Path = FILE) -> list[Rule]:
     ``=`` (same words, says nothing of it).
 
     Raises:
-        ValueError: a line below a rule begins with none of the three.
+        ValueError: a line below a rule begins with none of the three, or one of them is missing.
     """
     found = []
     for block in file.read_text().strip().split("\n\n"):
         rule, *lines = block.splitlines()
         wrong = [line for line in lines if line[:1] not in _SIGNS or line[1:2] != " "]
-        if wrong or not lines:
-            raise ValueError(f"{file.name}: {rule!r} has {wrong or 'no sentences'}; lines must begin with '+ ', '- ' or '= '")
+        if wrong or {line[0] for line in lines} != set(_SIGNS):
+            raise ValueError(f"{file.name}: {rule!r} has {wrong or lines}; it needs lines that begin with '+ ', '- ' and '= ', no others")
         found.append(Rule(rule, tuple((_SIGNS[line[0]], line[2:]) for line in lines)))
     return found
 
@@ -73,7 +73,8 @@ class Pairs:
             return []
         found = []
         for rule in self._rules:
-            others = [sentence for sentence in rng.sample(self._sentences, 8) if sentence not in {own for _, own in rule.said}]
+            own = {sentence for _, sentence in rule.said}
+            others = rng.sample([sentence for sentence in self._sentences if sentence not in own], 3)
             said: list[tuple[Label, str]] = [*rule.said, ("not_mentioned", others[0]), ("entailed", rephrased(rule.text, rng))]
             lifted = rule.text.replace(" must not ", rng.choice(_LIFTED), 1)
             if rule.ban:
@@ -86,7 +87,7 @@ class Pairs:
     def _pair(self, claim: str, sentence: str, label: Label, rule: Rule, others: Sequence[str], rng: random.Random) -> Example:
         around = [sentence]
         if rng.random() < IN_CONTEXT:
-            around = rng.sample(others[1:], min(rng.randint(1, 2), len(others) - 1))
+            around = rng.sample(others[1:], rng.randint(1, 2))
             around.insert(rng.randint(0, len(around)), sentence)
         return Example(rephrased(claim, rng), " ".join(around), label, SOURCE, rule.text)
 

@@ -42,6 +42,13 @@ def test_a_line_without_a_sign_is_named(tmp_path: Path) -> None:
         load(file)
 
 
+def test_a_rule_that_nothing_breaks_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "rules.txt"
+    file.write_text("Dogs must not bark.\n+ The hound is quiet.\n= Dogs eat.\n")
+    with pytest.raises(ValueError, match="Dogs must not bark"):
+        load(file)
+
+
 def test_a_ban_that_is_lifted_allows_what_broke_it_and_a_duty_is_not_lifted() -> None:
     drawn = [pair for n in range(20) for pair in Pairs([BAN, DUTY, THIRD]).draw(random.Random(n))]
     lifted = [pair for pair in drawn if pair.group == BAN.text and pair.claim in ("Dogs may bark.", "Dogs can bark.")]
