@@ -44,7 +44,7 @@ _NUMBER = re.compile(r"(?<![\[\w.,-])\d+(?:\.\d+)?(?![\w\]]|[.,]\d)|\b(?:" + "|"
 def reversed_sentence(text: str, rng: random.Random) -> str | None:
     """The text saying the opposite, by a negation put in or taken out, by an opposite word, or with its duty left open or its ban
     lifted; None where none of it can be done."""
-    ways: list[Callable[[str, random.Random], str | None]] = [_negation, _opposite, _lifted]
+    ways: list[Callable[[str, random.Random], str | None]] = [_negation, _opposite, lifted]
     rng.shuffle(ways)
     return next((changed for way in ways if (changed := way(text, rng))), None)
 
@@ -80,8 +80,8 @@ def _negation(text: str, rng: random.Random) -> str | None:
     return f"{text[: place.end()]} not{text[place.end() :]}"
 
 
-def _lifted(text: str, rng: random.Random) -> str | None:
-    """What was forbidden is allowed, what was a duty is left open, a condition does not matter."""
+def lifted(text: str, rng: random.Random) -> str | None:
+    """The text with what was forbidden allowed, what was a duty left open, a condition of no matter; None where it has none of them."""
     if found := CONDITIONAL_BAN.search(text):
         said = f"{rng.choice(('may', 'can'))}{found[1]}{rng.choice(_WITH_OR_WITHOUT[found[2].lower()])}"
     elif found := _FORBIDDEN.search(text):

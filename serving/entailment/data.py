@@ -107,7 +107,7 @@ class Rounds:
         self._texts = mechanical.Texts(_texts(data, part), mix.mechanical)
 
     def draw(self, rng: random.Random) -> list[Example]:
-        """One round, in random order: about 9,000 pairs of 0.8 million tokens with the development data."""
+        """One round, in random order; with the development data 13,000 pairs of 1.1 million tokens (compliance: 24,000 of 1.7)."""
         pairs = [*_share(self._cited, self._mix.attribution, rng), *_share(self._claims.draw(rng), self._mix.claims, rng)]
         pairs += _share(self._contracts.draw(rng), self._mix.contracts, rng)
         pairs = [(mechanical.altered(pair, rng) if rng.random() < ALTERED else None) or pair for pair in pairs]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.entailment.breaches import lifted
 from serving.entailment.examples import Example, Label
 from serving.entailment.rephrasing import rephrased
 
@@ -20,7 +21,6 @@ FILE = Path(__file__).with_name("described.txt")
 IN_CONTEXT = 0.5
 """Share of the sentences that are read between sentences of other rules, as a procedure's are."""
 _SIGNS: dict[str, Label] = {"+": "entailed", "-": "contradicted", "=": "not_mentioned"}
-_LIFTED = (" may ", " can ")
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ class Pairs:
             own = {sentence for _, sentence in rule.said}
             others = rng.sample([sentence for sentence in self._sentences if sentence not in own], 3)
             said: list[tuple[Label, str]] = [*rule.said, ("not_mentioned", others[0]), ("entailed", rephrased(rule.text, rng))]
-            lifted = rule.text.replace(" must not ", rng.choice(_LIFTED), 1)
-            if rule.ban:
-                said.append(("contradicted", lifted))
+            allowed = lifted(rule.text, rng) if rule.ban else None
+            if allowed:
+                said.append(("contradicted", allowed))
             found += [self._pair(rule.text, sentence, label, rule, others, rng) for label, sentence in said]
-            if rule.ban:
-                found += [self._pair(lifted, sentence, _TURNED[label], rule, others, rng) for label, sentence in said]
+            if allowed:
+                found += [self._pair(allowed, sentence, _TURNED[label], rule, others, rng) for label, sentence in said]
         return found
 
     def _pair(self, claim: str, sentence: str, label: Label, rule: Rule, others: Sequence[str], rng: random.Random) -> Example:

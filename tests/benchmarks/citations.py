@@ -43,9 +43,11 @@ def stored(citation: Citation, chunks: StoredChunks) -> bool:
 
 def printed(citation: Citation, folder: Path) -> bool:
     """Whether the page of the PDF has these words, as pdfium gives its text."""
+    if citation.page is None:
+        return False
     pdf = pypdfium2.PdfDocument(folder / citation.found.passage.document)
     try:
-        page = pdf[(citation.page or 1) - 1].get_textpage().get_text_range()
+        page = pdf[citation.page - 1].get_textpage().get_text_range()
     finally:
         pdf.close()
     return _BETWEEN.sub("", citation.text) in _BETWEEN.sub("", page)

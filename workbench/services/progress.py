@@ -63,9 +63,9 @@ async def job_progress(services: Services, user: User, job_id: str) -> JobProgre
     return JobProgress(job, stages_of(job, events, titles, now()), _span(job, now()))
 
 
-async def list_progress(services: Services, user: User, limit: int = 100, *, pipeline: str = "") -> list[JobProgress]:
+async def list_progress(services: Services, user: User, limit: int = 100, *, pipeline: str | None = None) -> list[JobProgress]:
     """The person's jobs, of all pipelines or of one, newest first. Only the stages' names and titles are told, not their durations."""
-    jobs = [job for job in await services.jobs.list(user.id, limit) if pipeline in ("", job.pipeline)]
+    jobs = await services.jobs.list(user.id, limit, pipeline)
     at = now()
     titles = {job.pipeline: _titles(services, job) for job in jobs}
     return [JobProgress(job, stages_of(job, [], titles[job.pipeline], at), _span(job, at)) for job in jobs]
