@@ -18,7 +18,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ from pipelines.compliance.deciding import (
 )
 from pipelines.compliance.reading import Reader
 from pipelines.evaluation.compliance_claims import ClaimRead, read_claims
+from pipelines.evaluation.compliance_rules import BREACHES, KINDS, called_violated, read_prohibitions, read_rules
+from pipelines.evaluation.table import Row, as_table
 from pipelines.questions.logistic import fit
 from serving.contracts import Entailment
 from serving.entailment import contractnli, measures
@@ -84,24 +86,6 @@ class Read:
     changes: tuple[str, ...]
     truth: int
     precision: float | None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measure; ``low`` says that small is good."""
-
-    measure: str
-    value: float
-    must: float | None = None
-    aim: float | None = None
-    of: int = 0
-    low: bool = False
-
-    @property
-    def passed(self) -> bool | None:
-        if self.must is None:
-            return None
-        return self.value <= self.must if self.low else self.value >= self.must
 
 
 def load_contracts(data: Path) -> tuple[list[Contract], dict[str, str]]:
@@ -217,6 +201,17 @@ def left_out_rows(reads: Sequence[Read], left_out: Sequence[str], *, also: Seque
     ]
 
 
+def elsewhere_rows(name: str, reads: Sequence[ClaimRead], calibration: Calibration) -> list[Row]:
+    """How far the calibration carries to texts of another kind that it was not fitted on."""
+    if not reads:
+        return []
+    truth, guess = np.array([read.truth for read in reads]), probabilities(calibration, reads)
+    return [
+        Row(f"{name} not fitted on: accuracy", float((truth == guess.argmax(1)).mean()), of=len(reads)),
+        Row(f"{name} not fitted on: calibration error", expected_calibration_error(guess, truth), of=len(reads), low=True),
+    ]
+
+
 async def evaluate_compliance(
     data: Path, roles: Roles, split: Split, *, limit: int = 0, say: Say = lambda line: None
 ) -> tuple[list[Row], Calibration, list[Read]]:
@@ -242,10 +237,11 @@ async def evaluate_compliance(
         *left_out_rows(reads, (), also=also),
     ]
     calibration = calibrate([*reads, *also])
-    if held := [claim for row, claim in enumerate(claims) if row % CLAIMS_SHARE]:
-        truth, guess = np.array([claim.truth for claim in held]), probabilities(calibration, held)
-        rows.append(Row("SciFact claims not fitted on: accuracy", float((truth == guess.argmax(1)).mean()), of=len(held)))
-        rows.append(Row("  their calibration error", expected_calibration_error(guess, truth), of=len(held), low=True))
+    rows += elsewhere_rows("SciFact claims", [claim for row, claim in enumerate(claims) if row % CLAIMS_SHARE], calibration)
+    rows += elsewhere_rows("Rules beside procedures", await read_rules(data, roles, split, "held"), calibration)
+    kinds, bans = await read_prohibitions(roles)
+    for kind, (share, of) in called_violated(kinds, probabilities(calibration, bans)).items():
+        rows.append(Row(f"bans: {KINDS[kind]}: called violated", share, of=of, low=kind not in BREACHES))
     about = {
         "fitted_on": f"{len(seconds)} development contracts of ContractNLI that the entailment weights were not trained on",
         "decisions": len(reads),
@@ -264,25 +260,6 @@ async def _read_all(contracts: Sequence[Contract], requirements: dict[str, str],
         seconds.append(time.perf_counter() - began)
         say(f"{number} of {len(contracts)}: {contract.name[:60]} {seconds[-1]:.1f} s")
     return reads, seconds
-
-
-def as_table(rows: Sequence[Row]) -> str:
-    """Markdown."""
-    lines = ["| measure | value | must | aim | of |", "|---|---|---|---|---|"]
-    for row in rows:
-        mark = " (missed)" if row.passed is False else ""
-        limits = " | ".join("" if limit is None else f"{limit:.3g}" for limit in (row.must, row.aim))
-        lines.append(f"| {row.measure} | {row.value:.3f}{mark} | {limits} | {row.of or ''} |")
-    return "\n".join(lines)
-
-
-def as_metrics(rows: Sequence[Row]) -> dict[str, float]:
-    """Names that MLflow takes."""
-    return {"".join(c if c.isalnum() else "_" for c in row.measure.strip())[:200]: row.value for row in rows}
-
-
-def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    return [{**asdict(row), "passed": row.passed} for row in rows]
 
 
 async def evaluate_folds(data: Path, weights: Sequence[Path], roles: Roles, *, say: Say) -> list[Row]:

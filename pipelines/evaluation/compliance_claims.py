@@ -16,16 +16,26 @@ from knowledge.requirements.spans import Span
 from pipelines.compliance.deciding import told_apart
 from serving.entailment import scifact
 from serving.entailment.data import Data
-from serving.entailment.examples import Split
+from serving.entailment.examples import Label, Split
 from serving.roles import Roles
 
 PAIRS_AT_ONCE = 256
-LABELS = {"entailed": 0, "contradicted": 1, "not_mentioned": 2}
+LABELS: dict[Label, int] = {"entailed": 0, "contradicted": 1, "not_mentioned": 2}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A claim or rule beside one short text, sentence by sentence, and what the text says of it."""
+
+    name: str
+    claim: str
+    sentences: Sequence[str]
+    label: Label
 
 
 @dataclass(frozen=True)
 class ClaimRead:
-    """A claim as the models read it beside one abstract; ``told``, ``changes`` and ``truth`` are those of a requirement."""
+    """A case as the models read it; ``told``, ``changes`` and ``truth`` are those of a requirement."""
 
     name: str
     told: np.ndarray
@@ -39,22 +49,27 @@ async def read_claims(data: Path, roles: Roles, split: Split) -> list[ClaimRead]
     if not (data / scifact.SOURCE).is_dir():
         return []
     known = Data(data, split)
-    cases: list[tuple[str, str, Sequence[str], int]] = []
+    cases = []
     for claim in [*known.claims("held"), *known.claims("tune")]:
         for document in list(claim.evidence) or list(claim.cited)[:1]:
             if document in known.scifact.abstracts:
                 label = claim.evidence[document][0] if document in claim.evidence else "not_mentioned"
-                cases.append((f"{claim.id}/{document}", claim.text, known.scifact.abstracts[document].sentences, LABELS[label]))
-    pairs = [(text, sentence) for _, text, sentences, _ in cases for sentence in sentences]
+                cases.append(Case(f"{claim.id}/{document}", claim.text, known.scifact.abstracts[document].sentences, label))
+    return await read_cases(cases, roles)
+
+
+async def read_cases(cases: Sequence[Case], roles: Roles) -> list[ClaimRead]:
+    """Every sentence of every case read by the entailment model, and told apart as in an analysis."""
+    pairs = [(case.claim, sentence) for case in cases for sentence in case.sentences]
     parts = []
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         answer = await roles.require("entailment").entail(pairs[start : start + PAIRS_AT_ONCE])
         parts.append(np.asarray(answer.probabilities, float))
     probabilities, at = np.concatenate(parts) if parts else np.empty((0, 3)), 0
     found = []
-    for name, text, sentences, truth in cases:
-        spans = [Span(None, 0, len(sentence), sentence) for sentence in sentences]
-        told, changes = told_apart(text, spans, probabilities[at : at + len(spans)])
+    for case in cases:
+        spans = [Span(None, 0, len(sentence), sentence) for sentence in case.sentences]
+        told, changes = told_apart(case.claim, spans, probabilities[at : at + len(spans)])
         at += len(spans)
-        found.append(ClaimRead(name, told, tuple(changes), truth))
+        found.append(ClaimRead(case.name, told, tuple(changes), LABELS[case.label]))
     return found

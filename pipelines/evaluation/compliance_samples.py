@@ -26,7 +26,7 @@ from pipelines.compliance.differences import NUMBER_WORDS, keeps_quantity, quant
 from pipelines.compliance.reading import Readings
 from pipelines.compliance.samples import POLICIES, SAMPLES, PolicyClause, policy_clause
 from pipelines.compliance.scoring import scored
-from pipelines.evaluation.compliance import Row
+from pipelines.evaluation.table import Row
 from serving.entailment.overlap import WORD, stem
 from serving.roles import Roles
 

@@ -164,9 +164,10 @@ def compliance(
         from infra.settings import load_settings
         from pipelines.compliance.calibration import write_calibration
         from pipelines.evaluation.answers import split_of
-        from pipelines.evaluation.compliance import as_json as figures_json
-        from pipelines.evaluation.compliance import as_metrics, as_table, evaluate_compliance
+        from pipelines.evaluation.compliance import evaluate_compliance
         from pipelines.evaluation.compliance_samples import evaluate_samples
+        from pipelines.evaluation.table import as_json as figures_json
+        from pipelines.evaluation.table import as_metrics, as_table
         from pipelines.evaluation.tracking import log_figures
 
         settings = load_settings(home=home, profile=profile)

@@ -11,8 +11,6 @@ from pipelines.compliance.reading import without_not
 from pipelines.compliance.samples import SAMPLES, PolicyClause
 from pipelines.evaluation.compliance import (
     Read,
-    Row,
-    as_table,
     calibrate,
     crossed,
     evaluate_compliance,
@@ -22,6 +20,9 @@ from pipelines.evaluation.compliance import (
     verdict_rows,
 )
 from pipelines.evaluation.compliance_samples import GOOD, breaches, negated_duty, of_clause, starter_requirements, worse_number
+from pipelines.evaluation.table import Row, as_table
+from serving.entailment import described
+from serving.entailment.described import Rule
 from serving.entailment.examples import Split
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
@@ -82,7 +83,10 @@ def test_evidence_counts_where_it_covers_what_people_marked():
     assert evidence_precision(spans, np.array([0.9, 0.1, 0.2]), marked, [3]) == 0.5
 
 
-def test_the_whole_table_over_contracts_that_were_not_trained_on(tmp_path):
+def test_the_whole_table_over_contracts_that_were_not_trained_on(tmp_path, monkeypatch):
+    said = (("entailed", "Lock{0} door{0} key{0}."), ("contradicted", "Not lock{0} door{0} key{0}."), ("not_mentioned", "Tea is hot."))
+    rules = [Rule(said[0][1].format(one), tuple((label, text.format(one)) for label, text in said)) for one in range(40)]
+    monkeypatch.setattr(described, "load", lambda: rules)  # what the words' fake can read
     folder = tmp_path / "contractnli"
     folder.mkdir()
     keeps, breaks, other = "The party shall keep the data secret.", "The party shall not keep the data secret.", "Lunch is at noon."
@@ -102,6 +106,8 @@ def test_the_whole_table_over_contracts_that_were_not_trained_on(tmp_path):
     assert 0 < len(found) < 40
     assert values["verdict accuracy"] > 0.9
     assert values["evidence mAP"] > 0.9
+    assert values["Rules beside procedures not fitted on: accuracy"] > 0.6
+    assert values["bans: nothing said of it: called violated"] < 0.5
     assert calibration.about["decisions"] == len(found)
     with pytest.raises(NotFound):
         asyncio.run(evaluate_compliance(tmp_path / "nowhere", roles, Split()))
