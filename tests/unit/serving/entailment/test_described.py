@@ -27,12 +27,15 @@ def test_every_rule_written_has_a_sentence_of_each_kind_and_none_comes_twice() -
     assert all({label for label, _ in rule.said} == {"entailed", "contradicted", "not_mentioned"} for rule in rules)
 
 
-def test_a_sentence_that_breaks_a_rule_shares_fewer_of_its_words_than_one_that_only_touches_on_it() -> None:
+def test_how_many_words_a_sentence_shares_with_a_rule_does_not_tell_what_it_says_of_it() -> None:
     def shared(label: str) -> float:
         told = [(stems(rule.text), stems(sentence)) for rule in load() for kind, sentence in rule.said if kind == label]
         return sum(len(rule & sentence) / len(rule) for rule, sentence in told) / len(told)
 
-    assert max(shared("contradicted"), shared("entailed")) < 0.15 < shared("not_mentioned")
+    found = [shared(label) for label in ("contradicted", "entailed", "not_mentioned")]
+    assert max(found) - min(found) < 0.1
+    assert abs(found[0] - found[1]) < 0.04
+    assert 0.1 < min(found)
 
 
 def test_a_line_without_a_sign_is_named(tmp_path: Path) -> None:
