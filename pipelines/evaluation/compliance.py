@@ -39,13 +39,14 @@ from pipelines.compliance.deciding import (
     told_apart,
 )
 from pipelines.compliance.reading import Reader
-from pipelines.evaluation.compliance_claims import ClaimRead, read_claims
-from pipelines.evaluation.compliance_rules import BREACHES, KINDS, called_violated, read_prohibitions, read_rules
+from pipelines.evaluation.compliance_claims import LABELS, ClaimRead, read_cases, read_claims
+from pipelines.evaluation.compliance_rules import KINDS, called_violated, prohibitions, read_rules
 from pipelines.evaluation.table import Row, as_table
 from pipelines.questions.logistic import fit
 from serving.contracts import Entailment
 from serving.entailment import contractnli, measures
 from serving.entailment.calibration import expected_calibration_error
+from serving.entailment.data import Data
 from serving.entailment.examples import Split
 from serving.roles import Roles
 
@@ -55,7 +56,6 @@ CLAIMS_SHARE = 2
 """Every so many-th claim of SciFact is fitted on; the others measure how far the calibration carries to other texts."""
 OVERLAP = 0.5
 """A person's span is found where ours covers at least this share of it."""
-LABELS = {"entailed": 0, "contradicted": 1, "not_mentioned": 2}
 SATISFIED, VIOLATED = VERDICTS.index("satisfied"), VERDICTS.index("violated")
 
 
@@ -228,7 +228,8 @@ async def evaluate_compliance(
     parts = {one.name: split.part(contractnli.SOURCE, one.name) for one in contracts}
     chosen = [one for part in ("held", "tune") for one in contracts if parts[one.name] == part]
     reads, seconds = await _read_all(chosen[: limit or None], requirements, roles, say)
-    claims = await read_claims(data, roles, split)
+    known = Data(data, split)
+    claims = await read_claims(known, roles)
     also = claims[::CLAIMS_SHARE]
     said = crossed(reads, lambda read: read.contract, also=also)
     rows = [
@@ -238,10 +239,11 @@ async def evaluate_compliance(
     ]
     calibration = calibrate([*reads, *also])
     rows += elsewhere_rows("SciFact claims", [claim for row, claim in enumerate(claims) if row % CLAIMS_SHARE], calibration)
-    rows += elsewhere_rows("Rules beside procedures", await read_rules(data, roles, split, "held"), calibration)
-    kinds, bans = await read_prohibitions(roles)
-    for kind, (share, of) in called_violated(kinds, probabilities(calibration, bans)).items():
-        rows.append(Row(f"bans: {KINDS[kind]}: called violated", share, of=of, low=kind not in BREACHES))
+    rows += elsewhere_rows("Rules beside procedures", await read_rules(known, roles, "held"), calibration)
+    bans = await read_cases(prohibitions(), roles)
+    for kind, (share, of) in called_violated(bans, probabilities(calibration, bans)).items():
+        label, words = KINDS[kind]
+        rows.append(Row(f"bans: {words}: called violated", share, of=of, low=label != "contradicted"))
     about = {
         "fitted_on": f"{len(seconds)} development contracts of ContractNLI that the entailment weights were not trained on",
         "decisions": len(reads),

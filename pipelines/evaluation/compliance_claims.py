@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from knowledge.requirements.spans import Span
 from pipelines.compliance.deciding import told_apart
-from serving.entailment import scifact
 from serving.entailment.data import Data
-from serving.entailment.examples import Label, Split
+from serving.entailment.examples import Label
 from serving.roles import Roles
 
 PAIRS_AT_ONCE = 256
@@ -43,12 +41,9 @@ class ClaimRead:
     truth: int
 
 
-async def read_claims(data: Path, roles: Roles, split: Split) -> list[ClaimRead]:
+async def read_claims(known: Data, roles: Roles) -> list[ClaimRead]:
     """Every claim that the entailment weights were not trained on, beside each abstract that is named for it; none where the
     set is not there."""
-    if not (data / scifact.SOURCE).is_dir():
-        return []
-    known = Data(data, split)
     cases = []
     for claim in [*known.claims("held"), *known.claims("tune")]:
         for document in list(claim.evidence) or list(claim.cited)[:1]:

@@ -4,8 +4,9 @@
 
 Resumable (the checkpoint in the run's folder is taken up), time-based (the learning rate decays to zero when the hours
 are over), device-agnostic. Every few minutes it leaves a checkpoint; now and then, and at the end, it calibrates
-the averaged weights and exports them. `--warm-start` begins from exported weights (the compliance programme goes on
-from the citation model), `--fold`/`--folds` choose what is held back, `--without` leaves requirements out.
+the averaged weights and exports them. `--warm-start` begins from exported weights (`--mix compliance` goes on from the
+citation model, or from one that `--mix rules` has taught who keeps a rule and who breaks it), `--fold`/`--folds` choose
+what is held back, `--without` leaves requirements out.
 """
 
 from __future__ import annotations

@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, Response, expect, sync_playwright
 
 from tests.bring_chromium import chromium
 from tests.running import House, clean_environment, free_port
@@ -77,10 +77,27 @@ class Visitor:
             self.complaints.append(f"{response.status} from {response.url}")
 
 
+VISITORS = pytest.StashKey[list["Visitor"]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails tells what its pages said by then: a machine that is not here any more cannot be asked."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for page in (page for visitor in item.stash.get(VISITORS, []) for page in visitor.context.pages):
+            try:
+                said = page.locator("body").inner_text(timeout=5_000)[-3_000:]
+            except Error as error:
+                said = error.message
+            report.sections.append((f"page {page.url}", said))
+    return report
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[object]:
+def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[object]:
     """``visit(url, width=1440, dark=False)`` gives a :class:`Visitor`; all of them are checked at the end."""
-    visitors: list[Visitor] = []
+    visitors = request.node.stash.setdefault(VISITORS, [])
 
     def make(url: str, *, width: int = 1440, height: int = 900, dark: bool = False) -> Visitor:
         context = browser.new_context(

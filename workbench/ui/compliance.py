@@ -303,7 +303,7 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         )
     # One after the other, and the last one always: two filters set quickly give the list of the second. A call that waited so
     # has lost its event's data, so the verdict is named by the script.
-    changes = [wanted.input, severity.input, policy.input, text.submit, text.blur]
+    changes = [wanted.input, severity.input, policy.input, text.change]  # Gradio tells of no input that is pasted
     gr.on(changes, narrow, [*filters, frame.box, match_box], verdicts, trigger_mode="always_last", **HIDDEN)
     which = "(id) => [id, window.workbenchVerdict]"
     chosen = verdicts.submit(choose, [frame.box, match_box], detail, js=which, trigger_mode="always_last", **HIDDEN)

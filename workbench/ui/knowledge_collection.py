@@ -207,8 +207,7 @@ def collection_part(services: Services, blocks: gr.Blocks) -> None:
     blocks.load(open_page, None, [*changing, *once, missing], **HIDDEN)
     timer.tick(look, seen, changing, **HIDDEN)
     state.change(look, seen, changing, **HIDDEN)
-    containing.submit(look, seen, changing, **HIDDEN)
-    containing.blur(look, seen, changing, **HIDDEN)
+    containing.change(look, seen, changing, **HIDDEN)
     drop.upload(send, [drop, *seen], changing, **HIDDEN)
     for part in (table, adding, folder):
         part.submit(act, seen, [count, *changing], **HIDDEN)

@@ -165,8 +165,8 @@ def requirements_page(services: Services, blocks: gr.Blocks) -> None:
         return f"/requirements?collection={(await starter_collection(services, person(request))).id}"
 
     blocks.load(open_page, None, [start, policies, starter, place, view, by_hand, bring, missing, *changing], **HIDDEN)
-    for change in (severity.input, kind.input, containing.submit, containing.blur):
-        change(look, seen, changing, **HIDDEN)
+    # While one types, and never on leaving the field: the click that leaves it would open a form that the list, drawn anew, closes.
+    gr.on([severity.input, kind.input, containing.change], look, seen, changing, trigger_mode="always_last", **HIDDEN)
     for part in (table, history):
         part.submit(act, seen, [count, history, *changing], **HIDDEN)
     write.click(add, [words, degree, modality, topic, *seen], [words, topic, *changing], **HIDDEN)

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import pytest
 
 from serving.entailment import described
@@ -34,7 +35,9 @@ def test_sentences_that_share_many_of_a_rules_words_and_few_are_found_among_thos
         return [len(rule & sentence) / len(rule) for rule, sentence in told]
 
     kept, broken = shares("entailed"), shares("contradicted")
-    assert abs(mean(kept) - mean(broken)) < 0.04
+    more = np.sign(np.subtract.outer(kept, broken))
+    assert 0.4 < (more.mean() + 1) / 2 < 0.6  # area under the curve of words in common, as a sign of keeping
+    assert max(mean(kept), mean(broken)) < mean(shares("not_mentioned"))  # sharing words alone does not make a sentence say something
     for found in (kept, broken):
         assert mean(share < 0.2 for share in found) > 0.5
         assert mean(share > 0.6 for share in found) > 0.1
