@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
 
 from serving.contracts import ENTAILMENT_LABELS
 from serving.embedded import EMBEDDED, resolve
-from serving.entailment import measures
+from serving.entailment import attributionbench, measures, scifact
 from serving.entailment.calibration import fit_temperature, softmax
 from serving.entailment.data import MIXES, Data, Rounds
 from serving.entailment.examples import Example, Split, data_folder
@@ -35,6 +36,9 @@ from serving.entailment.weights_file import DEFAULT_WEIGHTS, TOKENIZER, load_net
 LABEL_NUMBER = {label: number for number, label in enumerate(ENTAILMENT_LABELS)}
 POOL = 512
 """Pairs sorted by length together: batches of one length, in random order."""
+TAUGHT = (attributionbench.SOURCE, scifact.SOURCE)
+SOFT = 2.0
+"""Temperature at which a teacher's word is learnt: what it holds for the second likeliest counts, too."""
 PAIRS_A_STEP = 24
 """About as many pairs as a batch has; a batch's loss is its sum over this, so that a pair of long texts counts as one."""
 
@@ -54,6 +58,9 @@ class Options:
         blend: share of the trained weights in what is exported; the rest are those of ``blend_with``, by default the warm start's.
             Between the two lie weights that keep what the one knew and know most of what the other learnt (Wortsman et al.,
             "Robust fine-tuning of zero-shot models", CVPR 2022).
+        teacher: earlier weights whose word stands for the label of citations and claims (Li and Hoiem, "Learning without
+            forgetting", ECCV 2016). Those two sets are small: seen again beside another subject they are learnt by heart, and
+            what held for other citations is lost.
     """
 
     data: Path
@@ -78,6 +85,7 @@ class Options:
     warm_start: Path | None = None
     blend: float = 1.0
     blend_with: Path | None = None
+    teacher: Path | None = None
     max_steps: int = 0
 
 
@@ -86,17 +94,18 @@ def learning_rate(progress: float) -> float:
     return progress / 0.06 if progress < 0.06 else max(0.0, (1 - progress) / 0.94)
 
 
-def batches(rounds: Rounds, tokens: PairTokens, options: Options, seed: int) -> Iterator[tuple[PairBatch, np.ndarray]]:
-    """Endless batches and the numbers of their labels."""
+def batches(rounds: Rounds, tokens: PairTokens, options: Options, seed: int) -> Iterator[tuple[PairBatch, np.ndarray, np.ndarray]]:
+    """Endless batches, the numbers of their labels, and which pairs a teacher would be asked of."""
     rng = random.Random(seed)
     while True:
         pairs = rounds.draw(rng)
         for start in range(0, len(pairs), POOL):
             pool = pairs[start : start + POOL]
             labels = np.array([LABEL_NUMBER[pair.label] for pair in pool])
+            taught = np.array([pair.source.split("/")[0] in TAUGHT for pair in pool])
             found = list(tokens.batches([(pair.claim, pair.passage) for pair in pool], batch_tokens=options.batch_tokens))
             rng.shuffle(found)
-            yield from ((batch, labels[batch.rows]) for batch in found)
+            yield from ((batch, labels[batch.rows], taught[batch.rows]) for batch in found)
 
 
 class Training:
@@ -114,6 +123,7 @@ class Training:
             # torch's fused attention takes two fifths of a step on a CPU, its backward pass in bfloat16 most of that;
             # written out as matrix products it takes a tenth.
             self.network.bert.set_attn_implementation("eager")
+        self.teacher = load_network(options.teacher).to(options.device).eval() if options.teacher else None
         self.tokens = PairTokens(resolve(TOKENIZER, role="embedding"), max_tokens=options.max_tokens)
         self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=options.weight_decay, fused=True)
         self.average = {name: value.detach().clone() for name, value in self.network.named_weights().items() if value.requires_grad}
@@ -140,15 +150,25 @@ class Training:
         by_steps = self.step / self.options.max_steps if self.options.max_steps else 0.0
         return max(by_steps, self.elapsed / (3600 * self.options.hours))
 
-    def learn(self, batch: PairBatch, labels: np.ndarray) -> float:
-        """One step; returns the batch's mean loss."""
+    def learn(self, batch: PairBatch, labels: np.ndarray, taught: np.ndarray) -> float:
+        """One step; returns the batch's mean loss.
+
+        Args:
+            labels, taught: int and bool ``(pairs,)``, as :func:`batches` gives them.
+        """
         rate = learning_rate(self.progress)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * rate
         ids, kinds, truth = (torch.from_numpy(a).to(self.options.device) for a in (batch.ids, batch.kinds, labels))
         with torch.autocast(self.options.device, torch.bfloat16, enabled=self.bf16):
             logits = self.network(ids, kinds)
-        loss = torch.nn.functional.cross_entropy(logits, truth, reduction="sum")
+            told = self._told(ids, kinds, taught)
+        if told is None:
+            loss = cross_entropy(logits, truth, reduction="sum")
+        else:
+            rows = torch.from_numpy(taught).to(self.options.device)
+            loss = cross_entropy(logits[~rows], truth[~rows], reduction="sum")
+            loss = loss + SOFT**2 * cross_entropy(logits[rows] / SOFT, told, reduction="sum")
         self.optimiser.zero_grad(set_to_none=True)
         (loss / PAIRS_A_STEP).backward()
         norm = torch.nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], 1.0)
@@ -161,6 +181,14 @@ class Training:
                 if name in self.average:
                     self.average[name].lerp_(value, 1 - decay)
         return float(loss.detach()) / len(labels)
+
+    @torch.no_grad()
+    def _told(self, ids: torch.Tensor, kinds: torch.Tensor, taught: np.ndarray) -> torch.Tensor | None:
+        """float ``(taught pairs, 3)``: what the teacher says of them; None where there is no teacher or nothing to ask."""
+        if self.teacher is None or not taught.any():
+            return None
+        rows = torch.from_numpy(taught).to(self.options.device)
+        return torch.softmax(self.teacher(ids[rows], kinds[rows]).float() / SOFT, dim=1)
 
     def save(self) -> None:
         """Write the checkpoint atomically."""
@@ -264,8 +292,8 @@ def _loop(training: Training, log: Any) -> None:
     recent: list[float] = []
     counted = 0
     while training.progress < 1:
-        batch, labels = next(stream)
-        recent.append(training.learn(batch, labels))
+        batch, labels, taught = next(stream)
+        recent.append(training.learn(batch, labels, taught))
         counted += batch.ids.size
         now = time.time()
         training.elapsed = now - began
@@ -305,6 +333,7 @@ def main() -> None:
     parser.add_argument("--warm-start", type=Path)
     parser.add_argument("--blend", type=float, default=1.0, help="share of the trained weights in what is exported")
     parser.add_argument("--blend-with", type=Path, help="whose weights make up the rest; by default the warm start's")
+    parser.add_argument("--teacher", type=Path, help="weights whose word on citations and claims is learnt in place of the labels")
     parser.add_argument("--max-steps", type=int, default=0)
     run(Options(**vars(parser.parse_args())))
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from serving.entailment import train
-from serving.entailment.data import Data
+from serving.entailment.data import MIXES, Data, Rounds
 from serving.entailment.evaluate import evaluate, open_weights, table
 from serving.entailment.network import CrossEncoder, Shape
 from serving.entailment.weights_file import load_network
@@ -60,6 +61,30 @@ def test_what_is_exported_lies_between_the_trained_weights_and_those_it_is_blend
     for name, value in load_network(options.export).named_weights().items():
         assert torch.allclose(value, (before[name] + trained[name]) / 2, atol=2e-3), name
     assert any((before[name] - trained[name]).abs().max() > 0.01 for name in before), "nothing was learnt, so nothing was shown"
+
+
+def test_of_citations_the_teachers_word_is_learnt_and_of_the_rest_the_label(small_data: Path, tmp_path: Path, tiny: Path) -> None:
+    options = train.Options(small_data, tmp_path / "run", warm_start=tiny, teacher=tiny, peak_lr=0.02, max_steps=40)
+    training = train.Training(options, Data(small_data))
+    batch, labels, taught = next(
+        found
+        for found in train.batches(Rounds(training.data, mix=MIXES["compliance"]), training.tokens, options, seed=1)
+        if 0 < found[2].sum() < len(found[2])
+    )
+    ids, kinds = torch.from_numpy(batch.ids), torch.from_numpy(batch.kinds)
+
+    def told() -> np.ndarray:
+        with torch.no_grad():
+            return torch.softmax(training.network.eval()(ids, kinds).float(), 1).numpy()
+
+    before, wrong = told(), (labels + 1) % 3
+    for _ in range(40):
+        training.network.train()
+        training.learn(batch, np.where(taught, wrong, labels), taught)
+    after = told()
+    assert np.abs(after - before)[taught].max() < 0.25, "a label outweighed the teacher"
+    rows = np.flatnonzero(~taught)
+    assert after[rows, labels[rows]].mean() > before[rows, labels[rows]].mean() + 0.1
 
 
 def test_the_rate_warms_up_and_ends_at_zero() -> None:
