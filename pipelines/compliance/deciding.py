@@ -8,6 +8,7 @@ import numpy as np
 
 from knowledge.requirements.contract import Requirement
 from knowledge.requirements.spans import LEAD_WORDS, Span
+from pipelines.compliance.agreements import odds_of_keeping
 from pipelines.compliance.calibration import Calibration
 from pipelines.compliance.contract import MOST_EVIDENCE, Evidence, Probabilities, RequirementVerdict
 from pipelines.compliance.differences import difference, repeats, shared_words
@@ -57,6 +58,11 @@ def told_apart(requirement: str, spans: Sequence[Span], probabilities: np.ndarra
             # The small model calls many a prohibition contradicted by its own words.
             mentioned = max(found[row, ENTAILED] + found[row, CONTRADICTED], CLEAR)
             found[row] = (mentioned * CLEAR, mentioned * (1 - CLEAR), 1 - mentioned)
+        elif about:
+            mentioned = found[row, ENTAILED] + found[row, CONTRADICTED]
+            kept = found[row, ENTAILED] * odds_of_keeping(requirement, text)
+            share = kept / max(kept + found[row, CONTRADICTED], 1e-12)
+            found[row] = (mentioned * share, mentioned * (1 - share), 1 - mentioned)
     return found, said
 
 

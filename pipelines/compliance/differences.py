@@ -92,17 +92,17 @@ class Quantity:
 def shared_words(requirement: str, span: str) -> float:
     """Share of the requirement's content words that the span has too, 0 to 1: its numbers, units and modal verbs aside, which
     are what may differ."""
-    wanted = _content(requirement)
+    wanted = content(requirement)
     there = {found for word in WORD.findall(span) if (found := stem(word))}
     return len(wanted & there) / max(1, len(wanted))
 
 
-def _content(text: str) -> set[str]:
+def content(text: str) -> set[str]:
     """Content words, stemmed, without those that may differ."""
-    return set(_words(text))
+    return set(words(text))
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     return [found for word in WORD.findall(text) if (found := stem(word)) and not _may_differ(word)]
 
 
@@ -114,7 +114,7 @@ def difference(requirement: str, span: str) -> str:
     shared = shared_words(requirement, span)
     if shared < SAME_THING:
         return ""
-    if drops_condition(requirement, span, _content):
+    if drops_condition(requirement, span, content):
         return "allowed without the condition"
     return _number(requirement, span) or (_duty(requirement, span) if shared >= SAME_WORDS else "") or _denied(requirement, span)
 
@@ -122,19 +122,19 @@ def difference(requirement: str, span: str) -> str:
 def repeats(requirement: str, span: str) -> bool:
     """Whether the span says the requirement in nearly its own words and few others, negated as often or as the condition of a
     leave, with nothing changed; of a requirement with numbers fewer words will do where each number is kept."""
-    if keeps_condition(requirement, span, _content):
+    if keeps_condition(requirement, span, content):
         return not difference(requirement, span)
-    if len(_words(span)) > COMPACT * len(_words(requirement)):
+    if len(words(span)) > COMPACT * len(words(requirement)):
         return False
     shared = shared_words(requirement, span)
-    kept = _keeps_numbers(requirement, span)
+    kept = keeps_numbers(requirement, span)
     negated = [bool(_NOT.search(text)) for text in (requirement, span)]
     # "Must not be taken above 100" and "may be taken up to 75" are negated once between them, and agree.
     same = negated[0] == negated[1] or (kept and negated[0] and _FORBIDDEN_ABOVE.search(requirement) and _UP_TO.search(span))
     return bool(same) and shared >= (OWN_WORDS_AND_NUMBERS if kept else OWN_WORDS) and not difference(requirement, span)
 
 
-def _keeps_numbers(requirement: str, span: str) -> bool:
+def keeps_numbers(requirement: str, span: str) -> bool:
     """Whether the requirement has numbers, and the span one as strict for each."""
     asked, said = quantities(requirement), quantities(span)
     return bool(asked) and all(
@@ -216,7 +216,7 @@ def _same_act(requirement: str, span: str) -> bool:
     acts = []
     for text in (requirement, span):
         wording = read_wording(text)
-        acts.append(_content(wording.action) if wording else set())
+        acts.append(content(wording.action) if wording else set())
     return len(acts[0] & acts[1]) >= SAME_ACT * max(1, min(map(len, acts)))
 
 
@@ -228,10 +228,10 @@ def _denied(requirement: str, span: str) -> str:
     wording = read_wording(requirement)
     if wording is None or wording.modality != "obligation":
         return ""
-    wanted = _content(requirement)
-    verb = next(iter(_words(wording.action)), "") if _NOT.search(requirement) else ""
+    wanted = content(requirement)
+    verb = next(iter(words(wording.action)), "") if _NOT.search(requirement) else ""
     for match in _NOT.finditer(span):
-        after = _words(span[match.end() :])[:SCOPE]
+        after = words(span[match.end() :])[:SCOPE]
         if not after or (verb and after[0] != verb):
             continue
         if (verb or len(after) >= 2) and after[0] in wanted and sum(word in wanted for word in after) >= 0.6 * len(after):

@@ -18,7 +18,7 @@ Written by `python -m serving.entailment.evaluate --card`; the figures below are
 | weights | {parameters:.1f} million, half precision |
 | input | claim first, {max_tokens} tokens together; of a longer passage, the sentences that share most with the claim |
 | trained on | {trained_on}; no part that is measured below |
-| training | {step} steps, {hours} hours on one processor |
+| training | {step} steps, {hours} hours on one processor{recipe} |
 | calibration | temperature {temperature}, on groups that are neither trained on nor measured |
 | sha256 | `{digest}` |
 | licence | Apache-2.0 |
@@ -34,8 +34,9 @@ with any other part, ContractNLI by contract, rules in other words by rule (fold
 
 - It is small and was trained on some thousand pairs of English: biomedical claims, answers of search engines and
   assistants, and non-disclosure agreements. Other languages and other kinds of text were not measured.
-- It goes by the words: what keeps or breaks a rule without using them it often calls "not mentioned" (the row "rules in other
-  words").
+- It was taught by some two thousand rules what keeps and breaks a rule in other words; of sentences beside rules that it has
+  not seen it takes about one in six wrongly (the row "rules in other words"). A ban that is broken in words far from its
+  own is the harder kind.
 - A passage that nearly says the claim is its usual error. Its probabilities mean what they say over pairs like those
   above, and may not elsewhere.
 - AttributionBench calls a claim attributable or not; what is not was trained as "not mentioned", so a claim that its
@@ -60,6 +61,7 @@ def card(info: WeightsInfo, table: str) -> str:
         trained_on=info.extra.get("trained_on", "unknown"),
         step=info.extra.get("step", "?"),
         hours=info.extra.get("training_hours", "?"),
+        recipe=f": {recipe}" if (recipe := info.extra.get("recipe")) else "",
         temperature=info.temperature,
         digest=info.digest,
         fold=split.get("fold", 0),

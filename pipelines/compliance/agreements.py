@@ -1,0 +1,54 @@
+"""Signs that a span keeps a requirement which it does not repeat: each of its numbers is kept, or the very act that it forbids is denied.
+
+They do not decide, since the rest of the sentence may still break it; they are weighed with what the entailment model says, as odds.
+"""
+
+from __future__ import annotations
+
+import re
+
+from knowledge.requirements.wording import read_wording
+from pipelines.compliance.differences import SAME_THING, content, keeps_numbers, shared_words, words
+
+KEPT_NUMBERS = 7.0
+"""How much likelier a span is to keep a requirement than to break it where it keeps each of its numbers: 90 to 13 of the sentences
+written beside rules, of which as many keep theirs as break it (``python -m tests.benchmarks.compliance_agreements``)."""
+DENIED_ACT = 25.0
+"""The same where a ban's own verb is denied: 102 to 4."""
+SCOPE = 6
+"""Content words after a "not" or "no" that it may deny."""
+SAME = 0.5
+"""Share of a ban's content words, and of those of what it forbids, that the span must have for both to be about the same act."""
+_DENIAL = re.compile(r"\b(?:not|never|cannot|no|nobody|none|nothing|neither|nor|nowhere|no one)\b|n't\b", re.IGNORECASE)
+_TURNED = re.compile(
+    r"\b(?:unless|without|except|until|other than|only|although|though|even|whether|but|however|regardless"
+    r"|not (?:required|obliged|prevent\w*)|need not|no (?:longer|matter|reason|need)"
+    r"|nothing \w+(?: \w+)? (?:prevents?|prohibits?|limits?))\b",
+    re.IGNORECASE,
+)
+"""What makes a "not" deny something else than the act."""
+_CLAUSE = re.compile(r"[;,.:]")
+
+
+def odds_of_keeping(requirement: str, span: str) -> float:
+    """By how much the odds that the span keeps the requirement, against breaking it, are to be multiplied; 1 without a sign."""
+    numbers = KEPT_NUMBERS if keeps_its_numbers(requirement, span) else 1.0
+    return numbers * (DENIED_ACT if denies_the_act(requirement, span) else 1.0)
+
+
+def keeps_its_numbers(requirement: str, span: str) -> bool:
+    """Whether each of the requirement's numbers is kept by a span that is about the same thing, as near as one would have to be for
+    another number to be a breach."""
+    return shared_words(requirement, span) >= SAME_THING and keeps_numbers(requirement, span)
+
+
+def denies_the_act(requirement: str, span: str) -> bool:
+    """Whether the span says "not" or "no" of the verb of what the requirement forbids ("must not be copied": "no copy is made" has
+    not the verb, "copies ... are never copied on" has), in a sentence without a condition."""
+    wording = read_wording(requirement)
+    act = words(wording.action) if wording and wording.modality == "prohibition" else []
+    if not act or _TURNED.search(span) or shared_words(requirement, span) < SAME:
+        return False
+    if len(set(act) & content(span)) < SAME * len(set(act)):
+        return False
+    return any(act[0] in words(_CLAUSE.split(span[found.end() :])[0])[:SCOPE] for found in _DENIAL.finditer(span))
