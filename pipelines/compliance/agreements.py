@@ -38,13 +38,13 @@ def odds_of_keeping(requirement: str, span: str) -> float:
 
 def keeps_its_numbers(requirement: str, span: str) -> bool:
     """Whether each of the requirement's numbers is kept by a span that is about the same thing, as near as one would have to be for
-    another number to be a breach."""
+    another number to be a breach (of none, that and .5, the one with which the bundled good sample has no false alarm)."""
     return shared_words(requirement, span) >= SAME_THING and keeps_numbers(requirement, span)
 
 
 def denies_the_act(requirement: str, span: str) -> bool:
-    """Whether the span says "not" or "no" of the verb of what the requirement forbids ("must not be copied": "no copy is made" has
-    not the verb, "copies ... are never copied on" has), in a sentence without a condition."""
+    """Whether the span says "not" or "no" of the verb of what the requirement forbids, in a sentence without a condition: of "must not
+    be copied", "are never copied" does, and "no copy is made" does not."""
     wording = read_wording(requirement)
     act = words(wording.action) if wording and wording.modality == "prohibition" else []
     if not act or _TURNED.search(span) or shared_words(requirement, span) < SAME:

@@ -103,6 +103,7 @@ def content(text: str) -> set[str]:
 
 
 def words(text: str) -> list[str]:
+    """The same in their order, as often as they come."""
     return [found for word in WORD.findall(text) if (found := stem(word)) and not _may_differ(word)]
 
 
