@@ -49,11 +49,15 @@ _QUANTITY = re.compile(
     r"(?P<unit>hour|day|week|month|quarter|year|%|percent|per cent|times|euro|eur|usd|dollar|gbp|pound)s?(?![a-z])",
     re.IGNORECASE,
 )
-_PERIOD_WORDS = {
-    "daily": 1.0, "weekly": 7.0, "monthly": 30.0, "quarterly": 91.0, "annually": 365.0, "annual": 365.0, "yearly": 365.0,
-    "every year": 365.0, "each year": 365.0, "biennially": 730.0, "(?:same|very) (?:working |business |calendar )?day": 1.0,
-    "(?:next|following) (?:working |business |calendar )?day": 2.0,
+_INTERVAL_WORDS = {
+    "daily": 1.0, "weekly": 7.0, "fortnightly": 14.0, "monthly": 30.0, "quarterly": 91.0, "(?:half-yearly|semi-?annual(?:ly)?)": 182.0,
+    "(?<!-)annual(?:ly)?": 365.0, "(?<!-)yearly": 365.0, "biennially": 730.0, "(?:every|each) (?:working |business )?day": 1.0,
+    "(?:every|each) week": 7.0, "(?:every|each) month": 30.0, "(?:every|each) quarter": 91.0, "(?:every|each) (?:calendar )?year": 365.0,
 }  # fmt: skip
+_DEADLINE_WORDS = {
+    "(?:same|very) (?:working |business |calendar )?day": 1.0,
+    "(?:next|following) (?:working |business |calendar )?day": 2.0,
+}
 _OFTEN = re.compile(
     r"\b(?P<count>once|twice|(?:\d+|" + "|".join(NUMBER_WORDS) + r") times) (?:a|per|each|every|in each|in every) (?:calendar )?"
     r"(?P<unit>day|week|month|quarter|year)\b",
@@ -81,12 +85,18 @@ _WEAK = re.compile(r"\b(?:need not|(?:is|are) not (?:required|obliged|obligated)
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number with a unit: days, percent, money or times. ``bound``: most, least, or exactly what the text says."""
+    """A number with a unit: days, percent, money or times.
+
+    Attributes:
+        bound: most, least, or exactly what the text says.
+        again: the days from one time to the next ("every quarter"), not until something is done.
+    """
 
     value: float
     kind: str
     bound: str
     text: str
+    again: bool = False
 
 
 def shared_words(requirement: str, span: str) -> float:
@@ -137,10 +147,16 @@ def repeats(requirement: str, span: str) -> bool:
 
 def keeps_numbers(requirement: str, span: str) -> bool:
     """Whether the requirement has numbers, and the span one as strict for each."""
-    asked, said = quantities(requirement), quantities(span)
+    asked, said, shared = quantities(requirement), quantities(span), shared_words(requirement, span)
     return bool(asked) and all(
-        any(one.kind == wanted.kind and keeps_quantity(wanted, one, requirement) for one in said) for wanted in asked
+        any(keeps_quantity(wanted, one, requirement) for one in said if comparable(wanted, one, shared)) for wanted in asked
     )
+
+
+def comparable(wanted: Quantity, said: Quantity, shared: float) -> bool:
+    """Whether two quantities measure the same. How often something else is done is no deadline: "within 30 days" is not broken by a
+    report of every quarter, unless it is on the same matter, which the ``shared`` words show."""
+    return said.kind == wanted.kind and (said.again == wanted.again or shared >= SAME_WORDS)
 
 
 def quantities(text: str) -> list[Quantity]:
@@ -148,11 +164,12 @@ def quantities(text: str) -> list[Quantity]:
     found: list[Quantity] = []
     for match in _OFTEN.finditer(text):
         count = {"once": 1.0, "twice": 2.0}.get(match["count"].lower()) or _value(match["count"].split()[0])
-        found.append(Quantity(_UNITS[match["unit"].lower()][1] / max(1.0, count), "time", "most", match[0]))
+        found.append(Quantity(_UNITS[match["unit"].lower()][1] / max(1.0, count), "time", "most", match[0], again=True))
     text = _OFTEN.sub(" ", text)  # "once every year" says one period, not two
     for match in _QUANTITY.finditer(text):
         before, after = text[max(0, match.start() - 40) : match.start()], text[match.end() : match.end() + 12]
-        least = bool(_AT_LEAST.search(before)) and not _INTERVAL.search(before)
+        again = bool(_INTERVAL.search(before))
+        least = bool(_AT_LEAST.search(before)) and not again
         # A threshold ("above EUR 100", "25 percent or more") sets off a duty or a ban: a lower one is the stricter.
         most = bool(_AT_MOST.search(before) or _THRESHOLD.search(before) or after.strip().lower().startswith("or more"))
         bound = "least" if least else "most" if most else "exact"
@@ -161,17 +178,17 @@ def quantities(text: str) -> list[Quantity]:
             found.append(Quantity(float(match["sum"].replace(",", "")) * scale, "money", bound, match[0]))
             continue
         kind, factor = _UNITS[match["unit"].lower()]
-        found.append(Quantity(_value(match["number"]) * factor, kind, bound, match[0]))
-    for word, days in _PERIOD_WORDS.items():
+        found.append(Quantity(_value(match["number"]) * factor, kind, bound, match[0], again and kind == "time"))
+    for word, days in (_INTERVAL_WORDS | _DEADLINE_WORDS).items():
         if said := re.search(rf"\b{word}\b", text, re.IGNORECASE):
-            found.append(Quantity(days, "time", "most", said[0]))
+            found.append(Quantity(days, "time", "most", said[0], again=word in _INTERVAL_WORDS))
     return found
 
 
 def _number(requirement: str, span: str) -> str:
-    there, asked = quantities(span), quantities(requirement)
+    there, asked, shared = quantities(span), quantities(requirement), shared_words(requirement, span)
     for wanted in asked:
-        same = [one for one in there if one.kind == wanted.kind]
+        same = [one for one in there if comparable(wanted, one, shared)]
         if len(same) < sum(one.kind == wanted.kind for one in asked):
             continue  # it speaks of a part of the requirement, and which part cannot be told
         if any(keeps_quantity(wanted, one, requirement) for one in same):

@@ -27,6 +27,11 @@ GIFTS = "Employees must not accept gifts from clients."
         ("Keys must be changed at least every 6 months.", "Keys must be changed twice a year.", ""),
         ("Keys must be changed at least every 6 months.", "Keys must be changed once a year.", "once a year, not 6 months"),
         ("Keys must be changed once every year.", "Keys are changed every two years.", "two years, not once every year"),
+        ("Keys must be changed every quarter.", "Keys are changed every year.", "every year, not every quarter"),
+        ("Keys must be changed every quarter.", "Keys are changed each month.", ""),
+        ("Requests for keys must be answered within 30 days.", "Whoever makes requests says each quarter what the key is for.", ""),
+        ("Requests for keys must be answered within 30 days.", "Requests for keys are answered each quarter.", "each quarter, not 30 days"),
+        ("Keys must be changed semi-annually.", "Keys are changed annually.", "annually, not semi-annually"),
         ("Backups must be made daily and tested every 6 months.", "Backups are tested every six months.", ""),
         ("Files no longer used must be erased.", "Files no longer used are not erased.", "the duty is denied"),
         ("Files no longer used must be erased.", "Files that are not used any longer are erased.", ""),
@@ -45,6 +50,7 @@ def test_what_a_span_changes(requirement, span, said):
 def test_quantities_are_compared_in_one_unit():
     found = quantities("within 48 hours, or two weeks; EUR 1.5 million; every year")
     assert {(one.kind, one.value) for one in found} == {("money", 1_500_000.0), ("time", 2.0), ("time", 14.0), ("time", 365.0)}
+    assert [one.text for one in found if one.again] == ["every year"]
 
 
 def test_a_span_repeats_a_requirement_only_with_the_same_negations():
