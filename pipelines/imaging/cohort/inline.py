@@ -104,18 +104,20 @@ class _Work:
         self._settings, self._roles, self._options = settings, roles, options
         self._model, self._plan, self._outcomes = model, plan, outcomes
         self._running: dict[str, tuple[str, asyncio.Task[tuple[Outcome, bool]]]] = {}
+        self._in_turn = asyncio.Lock()
 
     async def entry(self, scan: CohortScan) -> Entry:
-        try:
-            key = work_key(await asyncio.to_thread(content_digest, scan.files), self._options, self._model, self._plan)
-        except WorkbenchError as error:
-            return Entry(scan.name, "failed", scan.facts, error=error.as_dict())
         same_as = None
-        if key in self._running:
-            same_as, task = self._running[key]
-        else:  # nothing is awaited between the look and the entry: two scans of one content must not both begin
-            task = asyncio.create_task(self._kept_or_new(scan, key))
-            self._running[key] = (scan.name, task)
+        async with self._in_turn:  # of two scans of one content the first by name is analysed, whichever is read faster
+            try:
+                key = work_key(await asyncio.to_thread(content_digest, scan.files), self._options, self._model, self._plan)
+            except WorkbenchError as error:
+                return Entry(scan.name, "failed", scan.facts, error=error.as_dict())
+            if key in self._running:
+                same_as, task = self._running[key]
+            else:
+                task = asyncio.create_task(self._kept_or_new(scan, key))
+                self._running[key] = (scan.name, task)
         outcome, taken_over = await task
         taken_over = taken_over and same_as is None
         return await asyncio.to_thread(entry_of, self._outcomes, scan, outcome, taken_over=taken_over, same_as=same_as)

@@ -148,6 +148,18 @@ def test_one_failure_stops_nothing_and_is_named(tmp_path: Path, settings: Settin
     assert said == json.loads(json.dumps(result.as_dict())) and said["failed"] == 2
 
 
+def test_of_two_scans_of_one_content_the_first_by_name_is_analysed(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    def slow_for_the_first(files):
+        time.sleep(0.5 if "head" in files[0].name else 0)
+        return content_digest(files)
+
+    monkeypatch.setattr("pipelines.imaging.cohort.inline.content_digest", slow_for_the_first)
+    roles = Roles(segmentation=EllipsoidSegmentation())
+    result = analyze_cohort(a_cohort(tmp_path / "scans"), tmp_path / "out", settings=settings, roles=roles, limit=4)
+    same = {entry.name: entry.same_as for entry in result.entries if entry.same_as}
+    assert same == {"sub0/the_same.nii.gz": "sub0/head.nii.gz"}
+
+
 def test_a_second_run_does_nothing_twice(tmp_path: Path, settings: Settings):
     folder, out = a_cohort(tmp_path / "scans"), tmp_path / "out"
     analyze_cohort(folder, out, settings=settings, roles=Roles(segmentation=EllipsoidSegmentation()))
