@@ -189,7 +189,7 @@ def _number(requirement: str, span: str) -> str:
     there, asked, shared = quantities(span), quantities(requirement), shared_words(requirement, span)
     for wanted in asked:
         same = [one for one in there if comparable(wanted, one, shared)]
-        if len(same) < sum(one.kind == wanted.kind for one in asked):
+        if len(same) < sum(comparable(wanted, one, shared) for one in asked):
             continue  # it speaks of a part of the requirement, and which part cannot be told
         if any(keeps_quantity(wanted, one, requirement) for one in same):
             continue

@@ -4,8 +4,12 @@ Only contracts that the entailment model was not trained on are measured. With t
 and tuning parts (the tuning part gave the temperature and nothing else). For a cross-validation over all 61 contracts, train
 three folds and name their weights:
 
-    python -m serving.entailment.train --fold 0 --folds 3 --export /tmp/fold0.safetensors --folder /tmp/fold0   # and 1, 2
-    python -m pipelines.evaluation.compliance --data ../shared/data/rag --weights /tmp/fold0.safetensors --weights /tmp/fold1...
+    python -m serving.entailment.train --fold 0 --folds 3 --mix rules --max-steps 1300 --hours 9 --folder F/a --export F/a.safetensors
+    python -m serving.entailment.train --fold 0 --folds 3 --mix compliance --max-steps 2300 --hours 9 \\
+        --warm-start F/a.safetensors --folder F/b --export F/b.safetensors
+    python -m serving.entailment.train --fold 0 --folds 3 --mix compliance --max-steps 750 --hours 9 \\
+        --warm-start F/b.safetensors --blend .5 --folder F/c --export F/c.safetensors    # and folds 1, 2: 75 minutes each on one core
+    python -m pipelines.evaluation.compliance --data ../shared/data/rag --weights F/c.safetensors --weights ...
 
 and likewise with weights trained ``--without`` requirements, which are then measured on these alone. How spans become a verdict
 (:mod:`pipelines.compliance.deciding`) is fitted on two thirds of the contracts and measured on the last, three times.

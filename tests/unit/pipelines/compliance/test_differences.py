@@ -31,6 +31,7 @@ GIFTS = "Employees must not accept gifts from clients."
         ("Keys must be changed every quarter.", "Keys are changed each month.", ""),
         ("Requests for keys must be answered within 30 days.", "Whoever makes requests says each quarter what the key is for.", ""),
         ("Requests for keys must be answered within 30 days.", "Requests for keys are answered each quarter.", "each quarter, not 30 days"),
+        ("Keys must be changed every day and losses told within 24 hours.", "Keys are changed weekly.", "weekly, not every day"),
         ("Keys must be changed semi-annually.", "Keys are changed annually.", "annually, not semi-annually"),
         ("Backups must be made daily and tested every 6 months.", "Backups are tested every six months.", ""),
         ("Files no longer used must be erased.", "Files no longer used are not erased.", "the duty is denied"),
