@@ -111,19 +111,19 @@ class DataFolder:
             return None
 
 
-def write_private(path: Path, text: str, *, exclusive: bool = False) -> None:
+def write_private(path: Path, content: str | bytes, *, exclusive: bool = False) -> None:
     """Write a small file whole or not at all, readable by its owner alone.
 
     Raises:
         FileExistsError: ``exclusive`` was asked for and the file is there.
         StorageFull: the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         if exclusive:

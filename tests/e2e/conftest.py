@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Locator, Page, Request, Response, expect, sync_playwright
 
 from tests.bring_chromium import chromium
 from tests.running import House, clean_environment, free_port
@@ -77,6 +77,12 @@ class Visitor:
             self.complaints.append(f"{response.status} from {response.url}")
 
 
+NOTICES = """
+window.notices = [];  // a notice is gone after some seconds, and a test may wait for longer
+new MutationObserver(changes => changes.flatMap(change => [...change.addedNodes]).forEach(node =>
+  [node, ...(node.querySelectorAll?.("*") ?? [])].filter(part => part.matches?.(".toast-body")).forEach(part =>
+    notices.push(part.textContent.replace(/\\s+/g, " ").trim())))).observe(document, {childList: true, subtree: true});
+"""
 VISITORS = pytest.StashKey[list["Visitor"]]()
 
 
@@ -88,10 +94,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for page in (page for visitor in item.stash.get(VISITORS, []) for page in visitor.context.pages):
             try:
                 said = page.locator("body").inner_text(timeout=5_000)[-3_000:]
+                notices = " | ".join(page.evaluate("window.notices ?? []"))
             except Error as error:
-                said = error.message
+                said = notices = error.message
             report.sections.append((f"page {page.url}", said))
+            report.longrepr = f"{page.url} had shown: {notices or 'no notice'}\n{report.longreprtext}"  # first: CI prints the first lines
     return report
+
+
+def open_section(page: Page, section: str, field: Locator) -> None:
+    """Open an accordion and go into a field of it, as a person does. Gradio makes what is inside only now, and forgets what a
+    field got before it was wired up, some milliseconds later; a click waits until the field stands still, ``fill`` does not."""
+    page.locator(f"{section} button").first.click()
+    field.click()
 
 
 @pytest.fixture
@@ -103,6 +118,7 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[object]:
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", accept_downloads=True, base_url=url
         )
+        context.add_init_script(NOTICES)
         visitors.append(Visitor(context, url))
         return visitors[-1]
 

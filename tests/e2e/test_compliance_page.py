@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pipelines.compliance.samples import write_sample
-from tests.e2e.conftest import Harness, Visitor
+from tests.e2e.conftest import Harness, Visitor, open_section
 
 ANALYSIS = "/compliance?job=comply0"
 PAGES = {
@@ -106,6 +106,11 @@ def test_what_is_pressed_while_a_filter_draws_the_list_anew_is_chosen(person: Ca
     expect(verdicts.nth(2)).to_be_focused()
     page.keyboard.press("Enter")
     expect(policy).to_contain_text(verdicts.nth(2).locator("> span").nth(1).inner_text()[:60])
+    # also right after the mouse
+    verdicts.nth(4).click()
+    verdicts.nth(5).focus()
+    page.keyboard.press("Enter")
+    expect(verdicts.nth(5)).to_have_attribute("aria-current", "true")
 
 
 def test_a_review_is_kept_and_the_score_follows(person: Callable[..., Visitor]) -> None:
@@ -169,7 +174,7 @@ def test_requirements_are_edited_merged_and_switched_off(person: Callable[..., V
     expect(page.locator(".wb-title")).to_contain_text("1 switched off")
     row.get_by_role("button", name="Switch on").click()
     expect(page.locator(".wb-title")).not_to_contain_text("switched off")
-    page.locator("#by-hand button").first.click()
+    open_section(page, "#by-hand", page.locator("#new-text textarea"))
     page.locator("#new-text textarea").fill("Visitors must sign the gifts register at reception.")
     page.locator("#write").click()
     expect(page.get_by_text("Added as obligation")).to_be_visible()

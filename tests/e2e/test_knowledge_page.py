@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Dialog, Page, expect
 
-from tests.e2e.conftest import Harness, Visitor
+from tests.e2e.conftest import Harness, Visitor, open_section
 from tests.e2e.harness.papers import COLLECTION
 
 BODY = "# Kidneys\n\nThe kidneys filter the blood.\n\n# Stones\n\nZeolite has nothing to do with stones of the kidney.\n"
@@ -117,7 +117,7 @@ def test_from_an_empty_collection_to_none(person: Callable[..., Visitor], tmp_pa
     stones.get_by_role("textbox").fill("quartz obsidian")
     stones.get_by_role("button", name="Save").click()
     expect(page.get_by_text("own search words")).to_be_visible()
-    page.locator("#facts button").first.click()
+    open_section(page, "#facts", page.get_by_label("Year it is about"))
     page.get_by_label("Year it is about").fill("MMXX")
     page.locator("#save-facts").click()
     page.get_by_text("a year like 2019 is expected").wait_for()

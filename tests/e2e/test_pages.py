@@ -63,6 +63,19 @@ def test_navigation_leads_only_to_pages_that_exist(person: Callable[..., Visitor
     assert page.locator(".nav-holder").is_hidden()
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/imaging", "/cohorts", "/compliance", "/requirements", "/compliance-dashboard", "/knowledge", "/ask", "/activity"]
+)
+def test_every_field_has_a_name(person: Callable[..., Visitor], path: str) -> None:
+    """Also where it is not shown: a screen reader says "Textbox" of one that has none."""
+    page = person().open(path)
+    page.locator(".wb-bar").wait_for()
+    fields = page.evaluate("gradio_config.components.map((one) => [one.type, one.props.elem_id ?? '', one.props.label ?? ''])")
+    assert [
+        field for field in fields if field[0] in ("textbox", "dropdown", "radio", "number", "checkbox", "file", "plot") and not field[2]
+    ] == []
+
+
 def test_a_measurement_opens_and_takes_the_viewer_there(person: Callable[..., Visitor]) -> None:
     page = person().open("/imaging?job=seed0")
     wait_for_result(page)

@@ -15,6 +15,7 @@ from knowledge.reading.kinds import PDF
 from knowledge.reading.picture import page_picture
 from knowledge.reading.picture_cache import picture_path
 from workbench.services.context import Services
+from workbench.services.kept_pictures import kept_picture
 from workbench.services.knowledge import (
     DocumentCard,
     find_document,
@@ -27,7 +28,6 @@ from workbench.services.knowledge import (
 
 AROUND = 1200
 """Characters of text shown before and after a citation."""
-MOST_PICTURES = 500
 _drawing = asyncio.Semaphore(2)
 
 
@@ -106,7 +106,7 @@ async def cited_picture(
         quote = (await read_document_text(services, user, card.collection_id, card.id)).text[start:end]
         return quote, (await open_file(services, user, card.collection_id, card.id))[0]
 
-    return await kept_picture(services, name, page, found)
+    return await page_with_quotation(services, name, page, found)
 
 
 async def _earlier_picture(services: Services, user: User, card: DocumentCard, page: int, start: int, end: int, version: int) -> bytes:
@@ -118,10 +118,10 @@ async def _earlier_picture(services: Services, user: User, card: DocumentCard, p
         quote = (await read_version(services, user, card.collection_id, card.id, version)).text[start:end]
         return quote, (await open_version(services, user, card.collection_id, card.id, version))[0]
 
-    return await kept_picture(services, f"{earlier.sha256} {page} {start} {end}", page, found)
+    return await page_with_quotation(services, f"{earlier.sha256} {page} {start} {end}", page, found)
 
 
-async def kept_picture(services: Services, name: str, page: int, found: Callable[[], Awaitable[tuple[str, BinaryIO]]]) -> bytes:
+async def page_with_quotation(services: Services, name: str, page: int, found: Callable[[], Awaitable[tuple[str, BinaryIO]]]) -> bytes:
     """PNG of a page with a quotation marked, from the cache; where it is not there, drawn and kept.
 
     Args:
@@ -133,25 +133,20 @@ async def kept_picture(services: Services, name: str, page: int, found: Callable
         NotFound: no such page.
         CorruptFile: the page cannot be shown.
     """
-    kept = picture_path(services.folder.cache, name)
-    if kept.exists():
-        return await asyncio.to_thread(kept.read_bytes)
-    quote, stream = await found()
-    async with _drawing:
-        return await asyncio.to_thread(_draw, stream, kept, page, quote)
+    path = picture_path(services.folder.cache, name)
+
+    async def draw() -> bytes:
+        quote, stream = await found()
+        async with _drawing:
+            return await asyncio.to_thread(_draw, stream, path.parent, page, quote)
+
+    return await kept_picture(path, draw)
 
 
-def _draw(stream: BinaryIO, kept: Path, page: int, quote: str) -> bytes:
-    kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with stream as opened, tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".pdf") as file:
+def _draw(stream: BinaryIO, folder: Path, page: int, quote: str) -> bytes:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with stream as opened, tempfile.NamedTemporaryFile(dir=folder, suffix=".pdf") as file:
         while piece := opened.read(1 << 20):
             file.write(piece)
         file.flush()
-        drawn = page_picture(Path(file.name), page, quote)
-    old = sorted(kept.parent.glob("*.png"), key=lambda path: path.stat().st_mtime)[: -MOST_PICTURES + 1]
-    for path in old:
-        path.unlink(missing_ok=True)
-    partial = kept.with_suffix(".part")
-    partial.write_bytes(drawn)
-    partial.replace(kept)
-    return drawn
+        return page_picture(Path(file.name), page, quote)

@@ -10,7 +10,7 @@ from infra.errors import InvalidInput, NotFound
 from knowledge.reading.kinds import PDF
 from pipelines.compliance.contract import Evidence
 from workbench.services import compliance
-from workbench.services.cited_pages import AROUND, Cited, kept_picture
+from workbench.services.cited_pages import AROUND, Cited, page_with_quotation
 from workbench.services.compliance import AnalysisView
 from workbench.services.context import Services
 from workbench.services.uploads import find_upload
@@ -52,7 +52,7 @@ async def evidence_picture(services: Services, user: User, analysis_id: str, pag
         bucket = services.settings.storage.buckets.uploads_raw
         return document.text[start:end], await asyncio.to_thread(services.store.open, bucket, upload.key)
 
-    return await kept_picture(services, f"{upload.sha256} {page} {start} {end}", page, found)
+    return await page_with_quotation(services, f"{upload.sha256} {page} {start} {end}", page, found)
 
 
 async def _pdf(services: Services, user: User, view: AnalysisView) -> Upload | None:

@@ -29,6 +29,7 @@ from infra.datafolder import DataFolder
 from infra.errors import InvalidInput
 from infra.objectstore import ObjectInfo
 from workbench.services.context import Services
+from workbench.services.kept_pictures import kept_picture
 from workbench.services.planes import Center, write_planes
 from workbench.services.results import artifact_info, find_result
 from workbench.services.structures import structure
@@ -144,21 +145,10 @@ async def thumbnail(services: Services, user: User, job_id: str) -> bytes:
     key = f"{artifact_info(result, 'scan.nii.gz').sha256[:24]}-{artifact_info(result, 'segmentation.nii.gz').sha256[:24]}"
     path = services.folder.cache / "thumbnails" / f"{key}-{_FORMAT}.jpg"
 
-    def read() -> bytes | None:
-        return path.read_bytes() if path.is_file() else None
+    async def draw() -> bytes:
+        return await asyncio.to_thread(draw_thumbnail, await prepared(services, user, job_id))
 
-    kept = await asyncio.to_thread(read)
-    if kept is None:
-        kept = await asyncio.to_thread(draw_thumbnail, await prepared(services, user, job_id))
-
-        def keep(data: bytes = kept) -> None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(f".{os.getpid()}")
-            temporary.write_bytes(data)
-            temporary.replace(path)
-
-        await asyncio.to_thread(keep)
-    return kept
+    return await kept_picture(path, draw)
 
 
 def draw_thumbnail(volume: Prepared, *, width: int = 480, height: int = 300) -> bytes:

@@ -30,7 +30,7 @@ def activity_page(services: Services, blocks: gr.Blocks) -> None:
     """Lay out the page in the current Blocks."""
     top_bar("Activity")
     html('<div class="wb-lead"><h1>Activity</h1><p>Every analysis, running and ended. What runs goes on when you close the page.</p></div>')
-    chosen = gr.Radio(list(FILTERS), value="All", show_label=False, container=False, elem_classes="wb-filter")
+    chosen = gr.Radio(list(FILTERS), value="All", label="Which to show", show_label=False, container=False, elem_classes="wb-filter")
     table = html(js_on_load=_ON_CLICK, elem_classes="wb-activity")
     timer = gr.Timer(2.0)
     bottom_line()

@@ -36,18 +36,40 @@ def ask_page(services: Services, blocks: gr.Blocks) -> None:
             with gr.Row(elem_classes="wb-form", visible=False) as form:
                 question = gr.Textbox(
                     show_label=False, container=False, placeholder="Ask a question", max_length=4000, lines=1, max_lines=5,
-                    elem_id="question", scale=1, min_width=200,
+                    label="Question", elem_id="question", scale=1, min_width=200,
                 )  # fmt: skip
                 send = gr.Button("Ask", variant="primary", elem_id="send", size="md", scale=0, min_width=100)
             writer = gr.Radio(
-                WRITERS, value="quotes", show_label=False, container=False, elem_id="writer", elem_classes="wb-filter", visible=False
+                WRITERS,
+                value="quotes",
+                label="How answers are written",
+                show_label=False,
+                container=False,
+                elem_id="writer",
+                elem_classes="wb-filter",
+                visible=False,
             )
             with gr.Accordion("Earlier conversations", open=False, elem_id="history"):
-                find = gr.Textbox(show_label=False, container=False, placeholder="Search them", max_lines=1, elem_id="find")
+                find = gr.Textbox(
+                    label="Conversations to look for",
+                    show_label=False,
+                    container=False,
+                    placeholder="Search them",
+                    max_lines=1,
+                    elem_id="find",
+                )
                 earlier = html()
             with gr.Accordion("This conversation", open=False, visible=False, elem_id="this") as this:
                 with gr.Row(elem_classes="wb-form"):
-                    title = gr.Textbox(show_label=False, container=False, max_lines=1, max_length=120, elem_id="title", scale=1)
+                    title = gr.Textbox(
+                        label="Name of this conversation",
+                        show_label=False,
+                        container=False,
+                        max_lines=1,
+                        max_length=120,
+                        elem_id="title",
+                        scale=1,
+                    )
                     rename = gr.Button("Rename", elem_id="rename", size="md", scale=0, min_width=100)
                 tools = html(js_on_load=ON_CLICK, elem_id="tools")
         with gr.Column(scale=2, min_width=320):

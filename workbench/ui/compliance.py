@@ -94,8 +94,8 @@ const refocus = () => {
 };
 element.addEventListener('click', (event) => {
   const here = id(event);
-  // With a pointer it was chosen at its release; this is for the keyboard and for what reads the page aloud.
-  if (here !== undefined && performance.now() - released > 300) choose(here);
+  // With a pointer it was chosen at its release; this is for the keyboard (its clicks have no detail) and for what reads the page aloud.
+  if (here !== undefined && (event.detail === 0 || performance.now() - released > 300)) choose(here);
 });
 new MutationObserver(() => { mark(); refocus(); }).observe(element, { childList: true, subtree: true });"""
 
@@ -132,12 +132,24 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         finding = html()
         with gr.Row(elem_classes="wb-pair"):
             with gr.Column(scale=4, min_width=320, elem_classes="wb-stick"):
-                wanted = gr.Radio([], show_label=False, container=False, elem_classes="wb-filter", elem_id="standing")
+                wanted = gr.Radio(
+                    [], label="Verdicts to show", show_label=False, container=False, elem_classes="wb-filter", elem_id="standing"
+                )
                 with gr.Row(elem_classes="wb-form"):
-                    severity = gr.Dropdown(list(SEVERITIES), value=SEVERITIES[0], show_label=False, container=False, min_width=130)
-                    policy = gr.Dropdown([EVERY_POLICY], value=EVERY_POLICY, show_label=False, container=False, min_width=150)
+                    severity = gr.Dropdown(
+                        list(SEVERITIES), value=SEVERITIES[0], label="Severity to show", show_label=False, container=False, min_width=130
+                    )
+                    policy = gr.Dropdown(
+                        [EVERY_POLICY], value=EVERY_POLICY, label="Policy to show", show_label=False, container=False, min_width=150
+                    )
                 text = gr.Textbox(
-                    "", show_label=False, container=False, placeholder="Only requirements with …", max_lines=1, elem_id="containing"
+                    "",
+                    label="Words to look for",
+                    show_label=False,
+                    container=False,
+                    placeholder="Only requirements with …",
+                    max_lines=1,
+                    elem_id="containing",
                 )
                 verdicts = html(js_on_load=ON_CHOICE, elem_id="verdicts")
             with gr.Column(scale=7, min_width=340, elem_id="sides"):

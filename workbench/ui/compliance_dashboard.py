@@ -35,15 +35,15 @@ def compliance_dashboard_page(services: Services, blocks: gr.Blocks) -> None:
         with gr.Row(elem_classes="wb-pair"):
             with gr.Column(scale=3, min_width=320, elem_classes="wb-card wb-charts"):
                 html('<h2 class="wb-over">Analyses over time</h2>')
-                scores = gr.Plot(show_label=False, container=False, elem_classes="wb-chart", elem_id="scores-chart")
+                scores = gr.Plot(label="Scores", show_label=False, container=False, elem_classes="wb-chart", elem_id="scores-chart")
             with gr.Column(scale=2, min_width=300, elem_classes="wb-card wb-charts"):
                 html('<h2 class="wb-over">Distribution of scores</h2>')
-                spread = gr.Plot(show_label=False, container=False, elem_classes="wb-chart", elem_id="spread-chart")
+                spread = gr.Plot(label="Verdicts", show_label=False, container=False, elem_classes="wb-chart", elem_id="spread-chart")
         with gr.Row(elem_classes="wb-pair wb-even"):
             with gr.Column(scale=1, min_width=320):
                 with gr.Column(elem_classes="wb-card wb-charts"):
                     html('<h2 class="wb-over">Where the risk lies: requirements in the latest analysis of each document</h2>')
-                    risk = gr.Plot(show_label=False, container=False, elem_classes="wb-chart wb-heat", elem_id="risk-chart")
+                    risk = gr.Plot(label="Risk", show_label=False, container=False, elem_classes="wb-chart wb-heat", elem_id="risk-chart")
                 policies = html()
             with gr.Column(scale=1, min_width=320):
                 waiting = html()

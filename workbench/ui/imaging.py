@@ -57,9 +57,9 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
                 made = html()
             with gr.Column(scale=1, min_width=340, elem_classes="wb-card wb-charts"):
                 html('<h2 class="wb-over">Left and right in millilitres</h2>')
-                chart = gr.Plot(show_label=False, container=False, elem_classes="wb-chart", elem_id="volume-chart")
+                chart = gr.Plot(label="Volumes", show_label=False, container=False, elem_classes="wb-chart", elem_id="volume-chart")
                 html('<h2 class="wb-over">Asymmetry, in percent of the mean of both sides</h2>')
-                sides = gr.Plot(show_label=False, container=False, elem_classes="wb-chart", elem_id="asymmetry-chart")
+                sides = gr.Plot(label="Asymmetry", show_label=False, container=False, elem_classes="wb-chart", elem_id="asymmetry-chart")
     missing = html(visible=False)
     bottom_line()
 

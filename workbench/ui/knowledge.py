@@ -38,7 +38,7 @@ def _start_part(services: Services, blocks: gr.Blocks) -> None:
         with gr.Row(elem_classes="wb-form wb-narrow"):
             name = gr.Textbox(
                 "", show_label=False, container=False, placeholder="Name of a new collection", max_lines=1, max_length=100,
-                elem_id="new-name", scale=1, min_width=200,
+                label="Name of a new collection", elem_id="new-name", scale=1, min_width=200,
             )  # fmt: skip
             make = gr.Button("Make a collection", variant="primary", elem_id="make", size="md", scale=0, min_width=180)
         cards = html()

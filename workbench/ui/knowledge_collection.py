@@ -49,19 +49,27 @@ def collection_part(services: Services, blocks: gr.Blocks) -> None:
             with gr.Row(elem_classes="wb-form"):
                 question = gr.Textbox(
                     "", show_label=False, container=False, placeholder="Search in this collection: a question, or words", max_lines=1,
-                    elem_id="question", scale=1, min_width=220,
+                    label="Search in this collection", elem_id="question", scale=1, min_width=220,
                 )  # fmt: skip
                 config = gr.Radio(
                     [("Fast", "fast"), ("Accurate", "accurate")], value="fast", show_label=False, container=False, elem_id="config",
-                    elem_classes="wb-filter", scale=0, min_width=170,
+                    label="How to search", elem_classes="wb-filter", scale=0, min_width=170,
                 )  # fmt: skip
                 ask = gr.Button("Search", elem_id="ask", size="md", scale=0, min_width=110)
             found = html(elem_id="found", js_on_load=ON_CLICK)
             with gr.Row(elem_classes="wb-form wb-filters"):
-                state = gr.Radio(list(STATES), value="All", show_label=False, container=False, elem_classes="wb-filter", min_width=300)
+                state = gr.Radio(
+                    list(STATES),
+                    value="All",
+                    label="Documents to show",
+                    show_label=False,
+                    container=False,
+                    elem_classes="wb-filter",
+                    min_width=300,
+                )
                 containing = gr.Textbox(
                     "", show_label=False, container=False, placeholder="Only names or titles with …", max_lines=1, elem_id="containing",
-                    scale=0, min_width=240,
+                    label="Names or titles to look for", scale=0, min_width=240,
                 )  # fmt: skip
         table = html(js_on_load=ON_CLICK, elem_id="documents")
         with gr.Accordion("Name, sharing and deletion", open=False, visible=False, elem_id="settings") as settings:
@@ -73,9 +81,24 @@ def collection_part(services: Services, blocks: gr.Blocks) -> None:
             members = html()
             with gr.Row(elem_classes="wb-form"):
                 member = gr.Textbox(
-                    "", show_label=False, container=False, placeholder="Name of a person", max_lines=1, elem_id="member", min_width=200
+                    "",
+                    label="Name of a person",
+                    show_label=False,
+                    container=False,
+                    placeholder="Name of a person",
+                    max_lines=1,
+                    elem_id="member",
+                    min_width=200,
                 )
-                right = gr.Dropdown(list(RIGHTS), value="May read", show_label=False, container=False, elem_id="right", min_width=200)
+                right = gr.Dropdown(
+                    list(RIGHTS),
+                    value="May read",
+                    label="What the person may do",
+                    show_label=False,
+                    container=False,
+                    elem_id="right",
+                    min_width=200,
+                )
                 give = gr.Button("Give this right", elem_id="give", size="md", scale=0, min_width=150)
             delete = html(js_on_load=ON_CLICK)
     missing = html(visible=False)

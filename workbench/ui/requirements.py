@@ -47,11 +47,19 @@ def requirements_page(services: Services, blocks: gr.Blocks) -> None:
     with gr.Column(visible=False) as view:
         title = html()
         with gr.Row(elem_classes="wb-form wb-filters"):
-            severity = gr.Dropdown([EVERY_SEVERITY, *map(capital, SEVERITIES)], value=EVERY_SEVERITY, show_label=False, container=False)
-            kind = gr.Dropdown([EVERY_KIND, *map(capital, MODALITIES)], value=EVERY_KIND, show_label=False, container=False)
+            severity = gr.Dropdown(
+                [EVERY_SEVERITY, *map(capital, SEVERITIES)],
+                value=EVERY_SEVERITY,
+                label="Severity to show",
+                show_label=False,
+                container=False,
+            )
+            kind = gr.Dropdown(
+                [EVERY_KIND, *map(capital, MODALITIES)], value=EVERY_KIND, label="Kind to show", show_label=False, container=False
+            )
             containing = gr.Textbox(
                 "", show_label=False, container=False, placeholder="Only requirements with …", max_lines=1, elem_id="containing", scale=2,
-                min_width=220,
+                label="Words to look for", min_width=220,
             )  # fmt: skip
         history = html(js_on_load=ON_REQUIREMENT)
         table = html(js_on_load=ON_REQUIREMENT, elem_id="requirements")
