@@ -10,11 +10,11 @@ import re
 import secrets
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from infra.database.tables import AnalysisJob, Upload, User
 from infra.errors import InvalidInput, ModelMissing, NotFound, StorageFull, TooLarge
@@ -68,6 +68,26 @@ async def find_upload(services: Services, user: User, upload_id: str) -> Upload:
     if upload is None or upload.owner_id != user.id:
         raise NotFound(f"There is no upload {upload_id}.")
     return upload
+
+
+async def forget_uploads(services: Services, ids: Sequence[str]) -> None:
+    """Delete uploads: their rows, and their bytes where no other upload shares them (the same file, sent for something else)."""
+
+    def work(session: Session) -> list[str]:
+        gone = session.exec(select(Upload).where(col(Upload.id).in_(ids))).all()
+        for upload in gone:
+            session.delete(upload)
+        session.flush()
+        keys = {upload.key for upload in gone}
+        return sorted(keys - set(session.exec(select(Upload.key).where(col(Upload.key).in_(keys)))))
+
+    bucket = services.settings.storage.buckets.uploads_raw
+
+    def drop(keys: Sequence[str]) -> None:
+        for key in keys:
+            services.store.delete(bucket, key)
+
+    await asyncio.to_thread(drop, await services.database.run(work))
 
 
 async def start_analysis(

@@ -239,5 +239,5 @@ def made_html(report: ComplianceReport) -> str:
 
 def delete_html(view: AnalysisView) -> str:
     """The button that deletes an analysis, which asks first."""
-    ask = f"Delete the analysis of {view.report.document}, with its reviews and what was kept of the document's text?"
+    ask = f"Delete the analysis of {view.report.document}, with its reviews, the file and what was kept of its text?"
     return f'<p class="wb-after">{button("Delete this analysis", "delete", view.id, ask=ask)}</p>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ import httpx
 import pytest
 from sqlmodel import Session, select
 
-from infra.database.tables import User
+from infra.database.tables import Upload, User
 from infra.database.tables_compliance import PolicyMatch
 from infra.errors import InvalidInput, NotAllowed, NotFound
 from knowledge.library import find_collection
+from knowledge.reading.picture_cache import picture_path
 from pipelines.compliance.pipeline import PIPELINE
 from pipelines.compliance.scoring import CAPS
 from pipelines.inline import run_inline
@@ -127,6 +129,39 @@ def test_an_analysis_its_reviews_and_what_the_dashboard_makes_of_them(office: Of
     assert office.client.delete(f"/mlops/analysis/{report['job']}").status_code == 204
     assert office.client.get(f"/mlops/analysis/{report['job']}").status_code == 404
     assert not [key for key in office.objects() if report["job"] in key or "readings" in key]
+
+
+def test_a_deleted_analysis_leaves_no_file_that_nothing_else_needs(office: Office):
+    services = office.running.services
+    bucket = services.settings.storage.buckets.uploads_raw
+
+    def send() -> str:
+        return office.client.post("/uploads", files={"file": ("contract.md", CONTRACT.encode())}).json()["id"]
+
+    def check(upload: str) -> str:
+        job = office.client.post("/mlops/analyze", json={"upload": upload, "policies": ["policies"]}).json()["id"]
+        office.work_off(job)
+        return job
+
+    def delete(job: str) -> None:
+        assert office.client.delete(f"/mlops/analysis/{job}").status_code == 204
+
+    def left() -> tuple[set[str], int, int]:
+        with services.database.session() as session:
+            rows = set(session.exec(select(Upload.id)))
+        return rows, len(list(services.store.list(bucket))), len(list((services.folder.cache / "pages").glob("*.png")))
+
+    one, other = send(), send()  # the same bytes, kept once
+    first, again, second = check(one), check(one), check(other)
+    picture = picture_path(services.folder.cache, f"{hashlib.sha256(CONTRACT.encode()).hexdigest()} 1 0 9")
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"a page")
+    delete(first)
+    assert left() == ({one, other}, 1, 0)  # the pictures are drawn again when they are asked for
+    delete(again)
+    assert left() == ({other}, 1, 0)
+    delete(second)
+    assert left() == (set(), 0, 0)
 
 
 def test_requirements_are_edited_merged_and_switched_off_in_versions(office: Office):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import String, cast
 from sqlmodel import Session, col, func, select
 
 from infra.database import as_utc
@@ -19,6 +20,7 @@ from infra.errors import Conflict, InvalidInput
 from knowledge.library import find_collection
 from knowledge.library.packs import unpack_document
 from knowledge.reading import Document
+from knowledge.reading.picture_cache import forget_pictures
 from knowledge.requirements import Policy
 from pipelines.compliance import records
 from pipelines.compliance import requirement_rows as rows
@@ -29,7 +31,7 @@ from workbench.accounts.audit import record
 from workbench.services.compliance.requirements import extract_requirements
 from workbench.services.context import Services
 from workbench.services.results import find_result
-from workbench.services.uploads import find_upload
+from workbench.services.uploads import find_upload, forget_uploads
 
 PIPELINE = "compliance"
 MOST_POLICIES = 20
@@ -217,31 +219,45 @@ async def document_text(services: Services, user: User, analysis_id: str) -> Doc
 
 
 async def delete_analysis(services: Services, user: User, analysis_id: str) -> None:
-    """Take an analysis out of the tables and the store, with what was kept of its document unless another analysis is of one
-    of that name.
+    """Take an analysis out of the tables and the store, with the file that was sent for it, pictures of its pages, and what
+    was kept of its text. What another analysis still needs is left: the file where one was begun with the same upload, the
+    text where one is of a document of that name.
 
     Raises:
         NotFound: no such analysis for this person.
     """
 
-    def work(session: Session) -> list[str]:
+    def work(session: Session) -> tuple[list[str], list[str], str]:
         kept = records.find_analysis(session, user.id, analysis_id)
-        owner, document = kept.request.owner_id, kept.request.document
+        owner, document, sha256 = kept.request.owner_id, kept.request.document, kept.request.sha256
         alike = select(func.count()).select_from(AnalysisRequest)
         same = session.exec(alike.where(AnalysisRequest.owner_id == owner, AnalysisRequest.document == document)).one()
+        upload = kept.request.upload_id
+        uploads = [upload] if upload and not _needed(session, upload, analysis_id) else []
         records.forget(session, analysis_id)
         record(session, "compliance.deleted", user_id=user.id, subject=document, job=analysis_id)
-        return [f"compliance/{analysis_id}/"] + ([folder_of(owner, document)] if same == 1 else [])
+        return [f"compliance/{analysis_id}/"] + ([folder_of(owner, document)] if same == 1 else []), uploads, sha256
 
-    folders = await services.database.run(work)
+    folders, uploads, sha256 = await services.database.run(work)
     bucket = services.settings.storage.buckets.analysis_reports
 
     def drop() -> None:
         for folder in folders:
             for info in list(services.store.list(bucket, folder)):
                 services.store.delete(bucket, info.key)
+        forget_pictures(services.folder.cache, [sha256])
 
     await asyncio.to_thread(drop)
+    await forget_uploads(services, uploads)
+
+
+def _needed(session: Session, upload: str, analysis_id: str) -> bool:
+    """Whether a job other than this analysis's will still read an upload, or shows what came of it; one that failed does not."""
+    naming = select(AnalysisJob).where(cast(AnalysisJob.input, String).contains(upload), AnalysisJob.id != analysis_id)
+    return any(
+        job.pipeline != PIPELINE or job.state in ("queued", "running") or session.get(ComplianceAnalysis, job.id) is not None
+        for job in session.exec(naming)
+    )
 
 
 def _card(row: ComplianceAnalysis, request: AnalysisRequest, waiting: int) -> AnalysisCard:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, func, select
+from sqlmodel import Session
 
 from infra.database.tables import AnalysisJob, Upload, User
 from infra.database.tables_knowledge import Collection
@@ -21,7 +21,7 @@ from workbench.accounts.audit import record
 from workbench.services.context import Services
 from workbench.services.progress import LIVE, JobProgress, job_progress
 from workbench.services.results import find_job, find_result, open_artifact
-from workbench.services.uploads import find_upload, save_upload
+from workbench.services.uploads import find_upload, forget_uploads, save_upload
 
 PIPELINE = "ingestion"
 MOST_FILES = 20_000
@@ -113,8 +113,7 @@ async def add_uploads(
         input={"collection": identifier, "manifest": manifest, "name": title},
         idempotency_key=idempotency_key,
     )
-    await services.database.run(lambda session: _forget(session, [upload.id for upload in uploads]))
-    await asyncio.to_thread(_drop_uploads, services, uploads)
+    await forget_uploads(services, [upload.id for upload in uploads])
     return job
 
 
@@ -149,19 +148,3 @@ def _take_over(services: Services, batches: BatchStore, uploads: Sequence[Upload
         with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
             kept.append(batches.keep(name, services.store.local_path(bucket, upload.key, folder=Path(folder))))
     return kept
-
-
-def _forget(session: Session, ids: Sequence[str]) -> None:
-    for identifier in ids:
-        if (row := session.get(Upload, identifier)) is not None:
-            session.delete(row)
-
-
-def _drop_uploads(services: Services, uploads: Sequence[Upload]) -> None:
-    """Delete the uploads' bytes, but those that another upload shares (the same file, sent for something else)."""
-    bucket = services.settings.storage.buckets.uploads_raw
-    for key in {upload.key for upload in uploads}:
-        with services.database.session() as session:
-            shared = session.exec(select(func.count()).where(Upload.key == key)).one()
-        if not shared:
-            services.store.delete(bucket, key)
