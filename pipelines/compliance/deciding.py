@@ -11,7 +11,7 @@ from knowledge.requirements.spans import LEAD_WORDS, Span
 from pipelines.compliance.agreements import odds_of_keeping
 from pipelines.compliance.calibration import Calibration
 from pipelines.compliance.contract import MOST_EVIDENCE, Evidence, Probabilities, RequirementVerdict
-from pipelines.compliance.differences import difference, repeats, shared_words
+from pipelines.compliance.differences import difference, rarity_among, repeats, shared_words
 from serving.contracts import ENTAILMENT_LABELS
 
 ENTAILED, CONTRADICTED = ENTAILMENT_LABELS.index("entailed"), ENTAILMENT_LABELS.index("contradicted")
@@ -46,10 +46,11 @@ def told_apart(requirement: str, spans: Sequence[Span], probabilities: np.ndarra
     """
     found = np.array(probabilities, float).reshape(-1, len(ENTAILMENT_LABELS))
     said = []
-    for row, span in enumerate(spans):
-        text = " ".join(f"{span.lead} {span.text}".split())
+    texts = [" ".join(f"{span.lead} {span.text}".split()) for span in spans]
+    rarity = rarity_among(texts)
+    for row, text in enumerate(texts):
         about = found[row, ENTAILED] + found[row, CONTRADICTED] >= MAYBE or shared_words(requirement, text) >= ABOUT
-        change = difference(requirement, text) if about else ""
+        change = difference(requirement, text, rarity) if about else ""
         said.append(change)
         if change:
             mentioned = max(found[row, ENTAILED] + found[row, CONTRADICTED], shared_words(requirement, text))

@@ -6,13 +6,19 @@ be told by rule, and only where the span speaks of the same thing (it shares mos
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from knowledge.requirements.wording import modality_of, read_wording
 from pipelines.compliance.conditions import drops_condition, keeps_condition
+from pipelines.compliance.negations import clauses, has_order, only_names, turned
 from serving.entailment.overlap import WORD, stem
 
+Rarity = Callable[[str], float]
+"""How much a stem counts."""
 SAME_THING = 0.3
 """Share of the requirement's content words that a span must have for its numbers to be about the same thing."""
 OWN_WORDS = 0.8
@@ -28,6 +34,9 @@ SCOPE = 4
 """Content words after a "not" that it is taken to deny."""
 SAME_WORDS = 0.65
 """The same for its negations: a sentence on the same subject may well say "not" for another reason."""
+TELLING_WORDS = 0.7
+"""The same where each word counts by how rare it is in the document (chosen on 43 of ContractNLI's development contracts: of 33
+duties or bans that the rules found turned round by equal words, people had found 30 kept or not mentioned)."""
 
 _UNITS = {
     "hour": ("time", 1 / 24), "day": ("time", 1.0), "week": ("time", 7.0), "month": ("time", 30.0), "quarter": ("time", 91.0),
@@ -99,12 +108,24 @@ class Quantity:
     again: bool = False
 
 
-def shared_words(requirement: str, span: str) -> float:
+def shared_words(requirement: str, span: str, rarity: Rarity | None = None) -> float:
     """Share of the requirement's content words that the span has too, 0 to 1: its numbers, units and modal verbs aside, which
-    are what may differ."""
-    wanted = content(requirement)
-    there = {found for word in WORD.findall(span) if (found := stem(word))}
-    return len(wanted & there) / max(1, len(wanted))
+    are what may differ.
+
+    Args:
+        rarity: how much each word counts; by default all count alike.
+    """
+    wanted, there = content(requirement), _stems(span)
+    if rarity is None:
+        return len(wanted & there) / max(1, len(wanted))
+    return sum(map(rarity, wanted & there)) / max(1e-9, sum(map(rarity, wanted)))
+
+
+def rarity_among(spans: Sequence[str]) -> Rarity:
+    """How much a stem tells one of these spans from the others: its inverse document frequency among them. The words that every
+    clause of a contract has ("party", "information") are shared with any requirement, and say little of what a clause is about."""
+    found = Counter(one for span in spans for one in _stems(span))
+    return lambda one: math.log(1 + len(spans) / max(1, found[one]))
 
 
 def content(text: str) -> set[str]:
@@ -117,17 +138,23 @@ def words(text: str) -> list[str]:
     return [found for word in WORD.findall(text) if (found := stem(word)) and not _may_differ(word)]
 
 
-def difference(requirement: str, span: str) -> str:
+def difference(requirement: str, span: str, rarity: Rarity | None = None) -> str:
     """The change that the span makes to the requirement, for a person; empty where none can be told.
 
     A stricter number ("within 24 hours" where 72 are allowed) is no difference.
+
+    Args:
+        rarity: of words among the spans of the same document (:func:`rarity_among`), where they are known.
     """
     shared = shared_words(requirement, span)
     if shared < SAME_THING:
         return ""
     if drops_condition(requirement, span, content):
         return "allowed without the condition"
-    return _number(requirement, span) or (_duty(requirement, span) if shared >= SAME_WORDS else "") or _denied(requirement, span)
+    if change := _number(requirement, span):
+        return change
+    telling = rarity is None or shared_words(requirement, span, rarity) >= TELLING_WORDS
+    return (_duty(requirement, span) if telling and shared >= SAME_WORDS else "") or _denied(requirement, span, own_verb=not telling)
 
 
 def repeats(requirement: str, span: str) -> bool:
@@ -218,7 +245,12 @@ def _duty(requirement: str, span: str) -> str:
     if not _same_act(requirement, span):
         return ""
     negated = bool(_NOT.search(span)) != bool(_NOT.search(requirement))
-    if wanted == "obligation" and said == "prohibition" and negated:
+    if (
+        wanted == "obligation"
+        and said == "prohibition"
+        and negated
+        and any(_NOT.search(one) and turned(requirement, one) for one in clauses(span))
+    ):
         return "the duty is negated"
     # What is forbidden only above a number or under a condition may well be allowed below or otherwise.
     bounded = bool(quantities(requirement)) or _CONDITIONAL.search(requirement) or _CONDITIONAL.search(span)
@@ -238,23 +270,30 @@ def _same_act(requirement: str, span: str) -> bool:
     return len(acts[0] & acts[1]) >= SAME_ACT * max(1, min(map(len, acts)))
 
 
-def _denied(requirement: str, span: str) -> str:
+def _denied(requirement: str, span: str, *, own_verb: bool) -> str:
     """A span that says "not" of the very things that an obligation asks for: most of the words after it are the requirement's.
 
-    Where the requirement says "not" itself ("what is no longer needed must be erased"), only of the duty's own verb.
+    Where the requirement says "not" itself ("what is no longer needed must be erased") or what comes first ("before it is
+    opened"), only of the duty's own verb; so always with ``own_verb``.
     """
     wording = read_wording(requirement)
     if wording is None or wording.modality != "obligation":
         return ""
     wanted = content(requirement)
-    verb = next(iter(words(wording.action)), "") if _NOT.search(requirement) else ""
-    for match in _NOT.finditer(span):
-        after = words(span[match.end() :])[:SCOPE]
-        if not after or (verb and after[0] != verb):
+    own = next(iter(words(wording.action)), "")
+    for clause, match in ((one, match) for one in clauses(span) if turned(requirement, one) for match in _NOT.finditer(one)):
+        after = words(clause[match.end() :])[:SCOPE]
+        of_either = own_verb or _NOT.search(requirement) or (has_order(requirement) and match[0].lower() != "without")
+        verb = own if of_either else ""
+        if not after or (verb and after[0] != verb) or only_names(clause[: match.start()]):
             continue
         if (verb or len(after) >= 2) and after[0] in wanted and sum(word in wanted for word in after) >= 0.6 * len(after):
             return "the duty is denied"
     return ""
+
+
+def _stems(text: str) -> set[str]:
+    return {found for word in WORD.findall(text) if (found := stem(word))}
 
 
 def _value(number: str) -> float:

@@ -12,11 +12,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.compliance.agreements import denies_the_act, keeps_its_numbers
+from pipelines.compliance.agreements import allows_nothing_else, denies_the_act, keeps_its_numbers
 from pipelines.compliance.differences import difference, repeats
 from serving.entailment.data import Data
 
-SIGNS: dict[str, Callable[[str, str], bool]] = {"keeps its numbers": keeps_its_numbers, "denies the forbidden act": denies_the_act}
+SIGNS: dict[str, Callable[[str, str], bool]] = {
+    "keeps its numbers": keeps_its_numbers,
+    "denies the forbidden act": denies_the_act,
+    "is turned round twice": allows_nothing_else,
+}
 
 
 def main() -> None:

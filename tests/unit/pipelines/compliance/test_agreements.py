@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from knowledge.requirements.spans import Span
-from pipelines.compliance.agreements import DENIED_ACT, KEPT_NUMBERS, denies_the_act, keeps_its_numbers, odds_of_keeping
+from pipelines.compliance.agreements import (
+    DENIED_ACT,
+    KEPT_NUMBERS,
+    TURNED_TWICE,
+    allows_nothing_else,
+    denies_the_act,
+    keeps_its_numbers,
+    odds_of_keeping,
+)
 from pipelines.compliance.deciding import told_apart
 
 ALARMS = "Fire alarms must be tested at least every six months by the caretaker."
@@ -45,6 +53,25 @@ def test_a_forbidden_act_is_denied_by_its_own_verb_and_without_a_condition(span:
 
 def test_a_duty_has_no_forbidden_act() -> None:
     assert not denies_the_act("Exam papers must be copied by teachers.", "No exam papers are copied.")
+
+
+@pytest.mark.parametrize(
+    ("span", "nothing_else"),
+    [
+        ("No safe leaves the school without a signature of the caretaker.", True),
+        ("A safe does not leave the school until the caretaker has signed for it.", True),
+        ("There is no safe from the school that the caretaker has not signed for.", True),
+        ("Without the caretaker's signature no safe leaves the school.", True),
+        ("Safes leave the school without a signature of the caretaker.", False),
+        ("The caretaker need not sign for a safe from the school until Monday.", False),
+        ("The caretaker does not sign for a safe; it leaves the school without him.", False),
+        ("No lunch is served without a spoon.", False),
+    ],
+)
+def test_what_goes_no_other_way_is_kept(span: str, nothing_else: bool) -> None:
+    safes = "The caretaker of the school must sign for every safe that leaves."
+    assert allows_nothing_else(safes, span) is nothing_else
+    assert odds_of_keeping(safes, span) == (TURNED_TWICE if nothing_else else 1.0)
 
 
 def test_a_sign_is_weighed_with_what_the_model_says_and_leaves_alone_whether_anything_is_said() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.compliance.differences import difference, quantities, repeats
+from pipelines.compliance.differences import difference, quantities, rarity_among, repeats
 
 NOTIFY = "The supplier must notify the bank of a security incident within 72 hours."
 KEEP = "Records of customers must be kept for five years."
@@ -46,6 +46,19 @@ GIFTS = "Employees must not accept gifts from clients."
 )
 def test_what_a_span_changes(requirement, span, said):
     assert difference(requirement, span) == said
+
+
+def test_words_that_every_span_has_make_it_not_about_the_same_thing():
+    solicit = "The Receiving Party shall not solicit representatives of the Disclosing Party."
+    maintain = "The Disclosing Party shall maintain a list of the representatives of the Receiving Party."
+    allowed = "The Receiving Party may solicit representatives of the Disclosing Party."
+    others = [f"The Disclosing Party gives the representatives of the Receiving Party its {thing}." for thing in ("plans", "keys", "maps")]
+    rarity = rarity_among([maintain, allowed, *others])
+    assert [difference(solicit, span) for span in (maintain, allowed)] == ["the prohibition is lifted"] * 2
+    assert [difference(solicit, span, rarity) for span in (maintain, allowed)] == ["", "the prohibition is lifted"]
+    ten_days = "The Disclosing Party is told within ten days of what the representatives of the Receiving Party keep."
+    asked = "The Disclosing Party must be told within two days of what the Receiving Party lost."
+    assert difference(asked, ten_days, rarity) == "ten days, not two days"  # a number stands for itself
 
 
 def test_quantities_are_compared_in_one_unit():
