@@ -8,8 +8,10 @@ three folds and name their weights:
     python -m serving.entailment.train --fold 0 --folds 3 --mix compliance --max-steps 2300 --hours 9 \\
         --warm-start F/a.safetensors --folder F/b --export F/b.safetensors
     python -m serving.entailment.train --fold 0 --folds 3 --mix compliance --max-steps 750 --hours 9 \\
-        --warm-start F/b.safetensors --blend .5 --folder F/c --export F/c.safetensors    # and folds 1, 2: 75 minutes each on one core
-    python -m pipelines.evaluation.compliance --data ../shared/data/rag --weights F/c.safetensors --weights ...
+        --warm-start F/b.safetensors --blend .5 --folder F/c --export F/c.safetensors
+    python -m serving.entailment.train --fold 0 --folds 3 --mix compliance --max-steps 2300 --hours 9 \\
+        --warm-start F/c.safetensors --blend .5 --folder F/d --export F/d.safetensors    # and folds 1, 2: two hours each on one core
+    python -m pipelines.evaluation.compliance --data ../shared/data/rag --weights F/d.safetensors --weights ...
 
 and likewise with weights trained ``--without`` requirements, which are then measured on these alone. How spans become a verdict
 (:mod:`pipelines.compliance.deciding`) is fitted on two thirds of the contracts and measured on the last, three times.
