@@ -21,7 +21,7 @@ _PROHIBITION = re.compile(
 _NO_ONE = re.compile(
     r"^(?:no|neither)\s+[\w\s,'-]{2,80}?\b(?P<modal>may|shall|must|will|is permitted to|are permitted to|is|are)\b", re.IGNORECASE
 )
-_NOT_REQUIRED = re.compile(
+NOT_REQUIRED = re.compile(
     r"\b(?:need not|(?:is|are) not (?:required|obliged|obligated) to|(?:does|do) not (?:need|have) to)\b", re.IGNORECASE
 )
 _OBLIGATION = re.compile(
@@ -168,7 +168,7 @@ def _modal(text: str) -> tuple[Modality, tuple[int, int]] | None:
     if _ONLY.match(text):
         return "prohibition", next(re.finditer(r"\b(?:may|can)\b", text, re.IGNORECASE)).span()
     cues: tuple[tuple[Modality, re.Pattern[str]], ...] = (
-        ("permission", _NOT_REQUIRED),
+        ("permission", NOT_REQUIRED),
         ("prohibition", _PROHIBITION),
         ("obligation", _OBLIGATION),
         ("permission", _PERMISSION),

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from knowledge.requirements.wording import modality_of, read_wording
+from knowledge.requirements.wording import NOT_REQUIRED, modality_of, read_wording
 from pipelines.compliance.conditions import drops_condition, keeps_condition
 from pipelines.compliance.negations import clauses, has_order, only_names, turned
-from serving.entailment.overlap import WORD, stem
+from serving.entailment.overlap import WORD, stem, stems
 
 Rarity = Callable[[str], float]
 """How much a stem counts."""
@@ -89,7 +89,6 @@ _UP_TO = re.compile(r"\b(?:up to|no more than|not more than|at most|a maximum of
 _KEEP = re.compile(r"\b(?:keep|kept|retain\w*|stor\w+|preserv\w+|archiv\w+|maintain\w*)\b", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|never|cannot|no longer|neither|nor|without)\b|n't\b", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"\b(?:only|unless|without|except|before|until|other than)\b", re.IGNORECASE)
-_WEAK = re.compile(r"\b(?:need not|(?:is|are) not (?:required|obliged|obligated) to|(?:does|do) not (?:need|have) to)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def shared_words(requirement: str, span: str, rarity: Rarity | None = None) -> f
     Args:
         rarity: how much each word counts; by default all count alike.
     """
-    wanted, there = content(requirement), _stems(span)
+    wanted, there = content(requirement), stems(span)
     if rarity is None:
         return len(wanted & there) / max(1, len(wanted))
     return sum(map(rarity, wanted & there)) / max(1e-9, sum(map(rarity, wanted)))
@@ -124,7 +123,7 @@ def shared_words(requirement: str, span: str, rarity: Rarity | None = None) -> f
 def rarity_among(spans: Sequence[str]) -> Rarity:
     """How much a stem tells one of these spans from the others: its inverse document frequency among them. The words that every
     clause of a contract has ("party", "information") are shared with any requirement, and say little of what a clause is about."""
-    found = Counter(one for span in spans for one in _stems(span))
+    found = Counter(one for span in spans for one in stems(span))
     return lambda one: math.log(1 + len(spans) / max(1, found[one]))
 
 
@@ -240,18 +239,14 @@ def _duty(requirement: str, span: str) -> str:
     wanted, said = modality_of(requirement), modality_of(span)
     if wanted is None or said is None or wanted == "permission":
         return ""
-    if _WEAK.search(span) and not _WEAK.search(requirement):
+    if NOT_REQUIRED.search(span) and not NOT_REQUIRED.search(requirement):
         return "the duty is lifted"
     if not _same_act(requirement, span):
         return ""
     negated = bool(_NOT.search(span)) != bool(_NOT.search(requirement))
-    if (
-        wanted == "obligation"
-        and said == "prohibition"
-        and negated
-        and any(_NOT.search(one) and turned(requirement, one) for one in clauses(span))
-    ):
-        return "the duty is negated"
+    if wanted == "obligation" and said == "prohibition" and negated:
+        alone = any(_NOT.search(one) and turned(requirement, one) for one in clauses(span))
+        return "the duty is negated" if alone else ""
     # What is forbidden only above a number or under a condition may well be allowed below or otherwise.
     bounded = bool(quantities(requirement)) or _CONDITIONAL.search(requirement) or _CONDITIONAL.search(span)
     if wanted == "prohibition" and said in ("obligation", "permission") and negated and not bounded:
@@ -283,17 +278,13 @@ def _denied(requirement: str, span: str, *, own_verb: bool) -> str:
     own = next(iter(words(wording.action)), "")
     for clause, match in ((one, match) for one in clauses(span) if turned(requirement, one) for match in _NOT.finditer(one)):
         after = words(clause[match.end() :])[:SCOPE]
-        of_either = own_verb or _NOT.search(requirement) or (has_order(requirement) and match[0].lower() != "without")
-        verb = own if of_either else ""
+        of_either = _NOT.search(requirement) or (has_order(requirement) and match[0].lower() != "without")
+        verb = own if own_verb or of_either else ""
         if not after or (verb and after[0] != verb) or only_names(clause[: match.start()]):
             continue
         if (verb or len(after) >= 2) and after[0] in wanted and sum(word in wanted for word in after) >= 0.6 * len(after):
             return "the duty is denied"
     return ""
-
-
-def _stems(text: str) -> set[str]:
-    return {found for word in WORD.findall(text) if (found := stem(word))}
 
 
 def _value(number: str) -> float:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from knowledge.requirements.wording import NOT_REQUIRED
+
 _NOT = r"\b(?:not|never|cannot|no|nobody|none|nothing|neither|nor)\b|n't\b"
 _TURN = re.compile(rf"(?P<nots>{_NOT})|\b(?:without|unless|until|except|other than|(?:less|fewer|later|earlier) than)\b", re.IGNORECASE)
 _BOUND = re.compile(
@@ -24,7 +26,6 @@ _NAMING = re.compile(
     r"|\b(?:if|unless)\b[^,;:.]*$",  # "is stopped if it does not"
     re.IGNORECASE,
 )
-_WEAK = re.compile(r"\b(?:need not|not (?:required|obliged|obligated|necessary)|(?:does|do) not (?:need|have))\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[;:]|\.\s|,\s+(?:and|but|since|because|which|who)\b")
 _ORDER = re.compile(r"\b(?:before|prior to|until)\b", re.IGNORECASE)
 
@@ -42,7 +43,7 @@ def clauses(text: str) -> list[str]:
 def turned_twice(requirement: str, span: str) -> bool:
     """Whether the span says of something else that it never is so unless the requirement is met: "no ... without", "is not ... until",
     "there is none that is not", in one clause."""
-    if _WEAK.search(span):
+    if NOT_REQUIRED.search(span):
         return False
     for one in clauses(span):
         more = (_turns(one) - _turns(requirement)).total()

@@ -156,9 +156,13 @@ def test_a_deleted_analysis_leaves_no_file_that_nothing_else_needs(office: Offic
     picture = picture_path(services.folder.cache, f"{hashlib.sha256(CONTRACT.encode()).hexdigest()} 1 0 9")
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"a page")
+    waiting = office.client.post("/mlops/analyze", json={"upload": one, "policies": ["policies"]}).json()["id"]
     delete(first)
     assert left() == ({one, other}, 1, 0)  # the pictures are drawn again when they are asked for
     delete(again)
+    assert left()[0] == {one, other}  # a job has yet to read it
+    office.work_off(waiting)
+    delete(waiting)
     assert left() == ({other}, 1, 0)
     delete(second)
     assert left() == (set(), 0, 0)

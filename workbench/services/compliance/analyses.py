@@ -15,6 +15,7 @@ from sqlmodel import Session, col, func, select
 
 from infra.database import as_utc
 from infra.database.tables import AnalysisJob, User
+from infra.database.tables_cohorts import CohortScan
 from infra.database.tables_compliance import AnalysisRequest, ComplianceAnalysis
 from infra.errors import Conflict, InvalidInput
 from knowledge.library import find_collection
@@ -252,12 +253,12 @@ async def delete_analysis(services: Services, user: User, analysis_id: str) -> N
 
 
 def _needed(session: Session, upload: str, analysis_id: str) -> bool:
-    """Whether a job other than this analysis's will still read an upload, or shows what came of it; one that failed does not."""
+    """Whether something other than this analysis still has an upload: a cohort, an analysis, or a job that will read it (one that
+    failed does not)."""
+    if session.exec(select(CohortScan.id).where(CohortScan.upload_id == upload)).first() is not None:
+        return True
     naming = select(AnalysisJob).where(cast(AnalysisJob.input, String).contains(upload), AnalysisJob.id != analysis_id)
-    return any(
-        job.pipeline != PIPELINE or job.state in ("queued", "running") or session.get(ComplianceAnalysis, job.id) is not None
-        for job in session.exec(naming)
-    )
+    return any(job.state in ("queued", "running") or session.get(ComplianceAnalysis, job.id) is not None for job in session.exec(naming))
 
 
 def _card(row: ComplianceAnalysis, request: AnalysisRequest, waiting: int) -> AnalysisCard:
