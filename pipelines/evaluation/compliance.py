@@ -39,6 +39,7 @@ from pipelines.compliance.contract import MOST_EVIDENCE, VERDICTS
 from pipelines.compliance.deciding import (
     ADDRESSED_FEATURES,
     SATISFIED_FEATURES,
+    by_search,
     evidence_scores,
     features,
     probabilities_of,
@@ -80,7 +81,7 @@ class Read:
     """One requirement of one contract as the models read it.
 
     Attributes:
-        told: float ``(spans, 3)``, after the rules of :mod:`pipelines.compliance.differences`.
+        told: float ``(spans, 3)``, after the rules of :mod:`pipelines.compliance.differences` and weighed by the search.
         changes: what each span changes of the requirement by those rules; '' for nothing.
         truth: 0 satisfied, 1 violated, 2 not addressed.
         precision: average precision of the evidence; None where nobody marked any.
@@ -122,7 +123,7 @@ async def read_contract(contract: Contract, requirements: dict[str, str], roles:
         read = [spans[row] for row in reading.rows]
         told, changes = told_apart(text, read, reading.probabilities)
         precision = evidence_precision(read, evidence_scores(read, told, reading.search), contract.marked, marked) if marked else None
-        found.append(Read(contract.name, key, told, tuple(changes), truth, precision))
+        found.append(Read(contract.name, key, by_search(told, changes, reading.search), tuple(changes), truth, precision))
     return found
 
 

@@ -107,7 +107,9 @@ def test_the_whole_table_over_contracts_that_were_not_trained_on(tmp_path, monke
     assert values["verdict accuracy"] > 0.9
     assert values["evidence mAP"] > 0.9
     assert values["Rules beside procedures not fitted on: accuracy"] > 0.6
-    assert values["bans: nothing said of it: called violated"] < 0.5
+    # Who goes by words finds a breach in the ban's own words, and none in others.
+    assert values["bans: broken as a matter of course: called violated"] < 0.5 < values["bans: allowed: called violated"]
+    assert values["bans: kept in other words: called violated"] < 0.5
     assert calibration.about["decisions"] == len(found)
     with pytest.raises(NotFound):
         asyncio.run(evaluate_compliance(tmp_path / "nowhere", roles, Split()))

@@ -10,6 +10,7 @@ from pipelines.evaluation.compliance_rules import KINDS, PROHIBITIONS, among_oth
 from serving.entailment import described
 from serving.entailment.described import Rule
 from serving.roles import Roles
+from tests.embedders import WordsEmbedding
 from tests.entailers import WordsEntailment
 
 RULES = [
@@ -50,7 +51,7 @@ def test_bans_are_read_among_sentences_that_say_nothing_of_them():
         own, elsewhere = bans[row // len(KINDS)], {one["near"] for one in bans}
         assert case.claim == own["ban"]
         assert set(case.sentences) - {own[case.name]} <= elsewhere - {own["near"]}
-    found = asyncio.run(read_cases(cases[:10], Roles(entailment=WordsEntailment())))
+    found = asyncio.run(read_cases(cases[:10], Roles(embedding=WordsEmbedding(), entailment=WordsEntailment())))
     assert {read.told.shape for read in found} == {(10, 3)}
     assert [read.name for read in found] == [case.name for case in cases[:10]]
 

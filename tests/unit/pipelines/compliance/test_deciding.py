@@ -5,7 +5,7 @@ from knowledge.reading.records import record_document
 from knowledge.requirements import Requirement
 from knowledge.requirements.spans import spans_of
 from pipelines.compliance.calibration import shipped
-from pipelines.compliance.deciding import decide, evidence_scores, with_leads
+from pipelines.compliance.deciding import by_search, decide, evidence_scores, with_leads
 
 REQUIREMENT = Requirement("R1", "The supplier must encrypt all backups.")
 TEXT = "Copies of data lie on tapes.\n\nWe scramble every tape.\n\nTapes are plain.\n\nLunch is at noon.\n"
@@ -90,3 +90,40 @@ def test_of_spans_that_say_as_much_the_best_found_and_longest_come_first():
     scores = evidence_scores(found, told, np.array([0.6, 0.6, 0.1]))
     assert scores[1] > scores[0] > scores[2]
     assert evidence_scores(found, said(NOTHING, NOTHING, (0.9, 0.05, 0.05)), np.array([0.4, 0.4, 0.3])).argmax() == 2
+
+
+HALF = (0.3, 0.3, 0.4)
+
+
+def test_what_the_search_found_well_says_more_and_what_it_hardly_found_less():
+    told = said((0.2, 0.4, 0.4), (0.2, 0.4, 0.4), (0.2, 0.4, 0.4))
+    found = by_search(told, ["", "", ""], np.array([0.9, 0.5, 0.1]))
+    assert found.sum(1) == pytest.approx(1)
+    assert found[0, 2] < told[0, 2] < found[2, 2]
+    assert found[1] == pytest.approx(told[1], abs=1e-6)  # found as well as the mean
+    assert found[:, 1] / found[:, 0] == pytest.approx(2, abs=1e-4)  # for and against stay in proportion
+
+
+def test_what_was_told_by_rule_is_not_weighed_by_the_search():
+    told = said((0.1, 0.8, 0.1), HALF)
+    found = by_search(told, ["60 days where 30 are asked for", ""], np.array([0.0, 1.0]))
+    assert found[0] == pytest.approx(told[0])
+    assert found[1, 2] < told[1, 2]
+
+
+@pytest.mark.parametrize("row", [(0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)])
+def test_what_is_certain_stays_a_probability(row):
+    found = by_search(said(row, row), ["", ""], np.array([1.0, 0.0]))
+    assert np.all((found >= 0) & (found <= 1)) and found.sum(1) == pytest.approx(1)
+
+
+def test_no_span_at_all_is_weighed_to_none():
+    assert by_search(np.empty((0, 3)), [], np.empty(0)).shape == (0, 3)
+
+
+def test_sentences_that_half_speak_of_it_count_for_little_where_the_search_prefers_one_that_breaks_it():
+    rows = said((0.2, 0.7, 0.1), (0.5, 0.1, 0.4), (0.5, 0.1, 0.4), (0.5, 0.1, 0.4))
+    plain = decide(REQUIREMENT, spans(), rows, alike(4), shipped())
+    found = decide(REQUIREMENT, spans(), rows, np.array([1.0, 0.1, 0.1, 0.1]), shipped())
+    assert found.probabilities.violated > plain.probabilities.violated
+    assert [one.contradicted for one in found.evidence if one.start == spans()[0].start] == pytest.approx([0.7])  # as the model said it
