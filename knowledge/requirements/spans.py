@@ -26,6 +26,7 @@ _REFERENCE = re.compile(
 )
 _ENDED = re.compile(r"[.:;!?”\"]\s*$")
 _HEADING = re.compile(r"^(?:(?:Section|Article|Clause)\s+)?(?:\(?[\dIVX][\dIVX.]*[.)]?\s+)?[A-Z][^.;:]{2,60}[.:]?$")
+_NUMBERED = re.compile(r"^(?:(?:section|article|chapter|part)\s+)?(?:\d+(?:\.\d+)*[.):]?|[IVXLC]+[.):])\s+", re.IGNORECASE)
 _SENTENCE = re.compile(r":$|^(?:\S+ ){4,}.*\b(?:must|shall|may|should)\b")
 """What a reader of plain text takes for a heading, and is none: it introduces a list, or is a sentence without a full stop."""
 WRAPPED = 160
@@ -41,6 +42,7 @@ class Span:
         text: exactly what stands there.
         heading: the innermost headings above it, outermost first, joined by " > ".
         lead: the end of the sentence that introduces the list it is an item of; else empty.
+        marked: the document says which lines are headings; else ``heading`` is a line above that looks like one.
     """
 
     page: int | None
@@ -49,11 +51,20 @@ class Span:
     text: str
     heading: str = ""
     lead: str = ""
+    marked: bool = False
 
     @property
     def premise(self) -> str:
-        """What the entailment model reads: the span on one line, below what it needs to be understood."""
+        """What the entailment model reads: the span on one line, after what it needs to be understood.
+
+        Marked headings come as a sentence without their numbers ("Information security, Access. Passwords are ..."): from "5 Information
+        security > 5.2 Access" on a line of its own the small model takes that the span is about all kinds of things
+        (``python -m tests.benchmarks.compliance_headings``). Contracts are trained with the line above.
+        """
         text = " ".join(self.text.split())
+        if self.heading and self.marked and not self.lead:
+            path = ", ".join(_NUMBERED.sub("", one).strip(" .:") for one in self.heading.split(" > "))
+            return f"{path}. {text}"
         before = self.lead or self.heading
         return f"{before}\n{text}" if before else text
 
@@ -77,7 +88,7 @@ def spans_of(document: Document) -> list[Span]:
             pages = document.pages_of(start, end)
             lead = _lead(found, piece) if ITEM.match(piece) or piece[:1].islower() else ""
             own = _heading_above(found) if not path and not lead else ""
-            found.append(Span(pages[0] if pages else None, start, end, piece, heading or own, lead))
+            found.append(Span(pages[0] if pages else None, start, end, piece, heading or own, lead, bool(heading)))
     return found
 
 

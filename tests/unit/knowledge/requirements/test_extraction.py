@@ -1,6 +1,9 @@
+from knowledge.reading import Document
+from knowledge.reading.document import Page, with_paths
+from knowledge.reading.plain import markdown_blocks
 from knowledge.reading.records import record_document
 from knowledge.requirements import extract_requirements
-from knowledge.requirements.spans import spans_of
+from knowledge.requirements.spans import Span, spans_of
 
 POLICY = """ACCESS POLICY
 
@@ -82,6 +85,15 @@ def test_spans_are_verbatim_and_items_know_what_they_go_on():
     assert item.premise.startswith(item.lead)
     plain = next(span for span in spans if "nickname" in span.text)
     assert plain.lead == ""
+
+
+def test_marked_headings_are_read_as_a_sentence_without_their_numbers():
+    text = "# 2 Security\n\n## 2.3 Access: doors\n\nDoors are locked.\n"
+    blocks = with_paths([(kind, start, end, 1, level) for kind, start, end, level in markdown_blocks(text)], text)
+    said = {span.text: span.premise for span in spans_of(Document("d.md", "text/markdown", (Page(1, 0, text),), blocks, False))}
+    assert said == {"Doors are locked.": "Security, Access: doors. Doors are locked."}
+    assert Span(None, 0, 5, "Doors", "IT > V. Access", marked=True).premise == "IT, Access. Doors"
+    assert Span(None, 0, 5, "Doors", "3. Access").premise == "3. Access\nDoors"  # as contracts are trained
 
 
 def test_items_inside_a_sentence_are_spans_and_references_are_not():
