@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +15,8 @@ from infra.objectstore import ObjectStore
 from pipelines.compliance.candidates import Indexed
 from serving.contracts import EntailmentRole, ModelRef
 
-SAYS = 0.3
-"""Entailed and contradicted together: from here on a span says something of a requirement."""
-_NEGATED = re.compile(r"\b(shall|must|may|will|should|can|could|would|do|does|is|are)\s+(?:not|never)\b", re.IGNORECASE)
+READ_AS = "2"
+"""Raise it when what is kept of a pair changes: readings kept before are then of no use."""
 
 
 class Readings:
@@ -47,18 +45,12 @@ class Readings:
         self._store.put(self._bucket, self._key(requirement, model), json.dumps(dict(known)).encode(), media_type="application/json")
 
     def _key(self, requirement: str, model: str) -> str:
-        return self._folder + hashlib.sha256(f"{model}\n{requirement}".encode()).hexdigest() + ".json"
+        return self._folder + hashlib.sha256(f"{READ_AS}\n{model}\n{requirement}".encode()).hexdigest() + ".json"
 
 
 def folder_of(owner_id: str, document: str) -> str:
     """Where the readings of a person's document are kept, by its name: its next version is mostly the same text."""
     return f"compliance/readings/{owner_id}/{hashlib.sha256(document.encode()).hexdigest()[:32]}/"
-
-
-def without_not(requirement: str) -> str:
-    """The sentence without the "not" of its main verb; empty where it has none."""
-    found = _NEGATED.search(requirement)
-    return f"{requirement[: found.end(1)]}{requirement[found.end() :]}" if found else ""
 
 
 def digest_of(premise: str) -> str:
@@ -96,22 +88,6 @@ class Reader:
             self._model = (await self._entailment.entail([(".", ".")], version=self._version)).model
         return self._model
 
-    async def _probabilities(self, pairs: list[tuple[str, str]]) -> np.ndarray:
-        """float64 ``(pairs, 3)``. Where a span seems to contradict a prohibition, the mean of that and, turned round, of what it
-        says of the same sentence without its "not": the small model calls many a negated sentence contradicted even by itself
-        (55 % for "must not disclose" against its very words), and hardly errs on the plain one."""
-        found = np.array((await self._entailment.entail(pairs, version=self._version)).probabilities, float)
-        self.pairs += len(pairs)
-        against = (found[:, 1] > found[:, 0]) & (found[:, :2].sum(1) >= SAYS)
-        plain = [(row, sentence) for row in np.flatnonzero(against) if (sentence := without_not(pairs[row][0]))]
-        if plain:
-            asked = [(sentence, pairs[row][1]) for row, sentence in plain]
-            turned = np.array((await self._entailment.entail(asked, version=self._version)).probabilities, float)[:, [1, 0, 2]]
-            rows = [row for row, _ in plain]
-            found[rows] = (found[rows] + turned) / 2
-            self.pairs += len(plain)
-        return found
-
     async def read(self, texts: Sequence[str], vectors: np.ndarray) -> list[Reading]:
         """Requirements, with their vectors, float32 ``(texts, dimensions)``, in one call of the model."""
         spans, digest = self._indexed.spans, (await self.model()).digest
@@ -127,7 +103,9 @@ class Reader:
             if name not in kept[number]
         ]
         if todo:
-            for (number, name, _), probabilities in zip(todo, await self._probabilities([pair for _, _, pair in todo]), strict=True):
+            answer = await self._entailment.entail([pair for _, _, pair in todo], version=self._version)
+            self.pairs += len(todo)
+            for (number, name, _), probabilities in zip(todo, answer.probabilities, strict=True):
                 kept[number][name] = [round(float(value), 6) for value in probabilities]
         for number in {number for number, _, _ in todo}:
             if readings:

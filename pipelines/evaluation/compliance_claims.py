@@ -6,7 +6,7 @@ claims: accuracy .50, calibration error .34; fitted together .58 and .09).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +14,12 @@ import numpy as np
 from knowledge.requirements.spans import Span
 from pipelines.compliance.candidates import Indexed, embed
 from pipelines.compliance.deciding import by_search, told_apart
-from serving.contracts import ModelRef
+from pipelines.compliance.reading import Reader
 from serving.entailment.data import Data
 from serving.entailment.examples import Label
 from serving.entailment.overlap import Overlap
 from serving.roles import Roles
 
-PAIRS_AT_ONCE = 256
 LABELS: dict[Label, int] = {"entailed": 0, "contradicted": 1, "not_mentioned": 2}
 
 
@@ -57,33 +56,16 @@ async def read_claims(known: Data, roles: Roles) -> list[ClaimRead]:
 
 
 async def read_cases(cases: Sequence[Case], roles: Roles) -> list[ClaimRead]:
-    """Every case's candidates found, read and told apart as in an analysis."""
+    """Every case found, read and told apart as in an analysis."""
     texts = list(dict.fromkeys(text for case in cases for text in (case.claim, *case.sentences)))
     embedded, model = await embed(texts, roles)
     vectors = dict(zip(texts, embedded, strict=True))
-    candidates = [_candidates(case, vectors, model) for case in cases]
-    pairs = [(case.claim, case.sentences[row]) for case, found in zip(cases, candidates, strict=True) for row in found]
-    parts = []
-    for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        answer = await roles.require("entailment").entail(pairs[start : start + PAIRS_AT_ONCE])
-        parts.append(np.asarray(answer.probabilities, float))
-    probabilities, at = np.concatenate(parts) if parts else np.empty((0, 3)), 0
-    reads = []
-    for case, found in zip(cases, candidates, strict=True):
-        spans = [_span(case.sentences[row]) for row in found]
-        told, changes = told_apart(case.claim, spans, probabilities[at : at + len(spans)])
-        at += len(spans)
-        told = by_search(told, changes, np.array(list(found.values()), float))
-        reads.append(ClaimRead(case.name, told, tuple(changes), LABELS[case.label]))
-    return reads
-
-
-def _candidates(case: Case, vectors: Mapping[str, np.ndarray], model: ModelRef) -> dict[int, float]:
-    """Row of a sentence to the search's score."""
-    rows = np.stack([vectors[sentence] for sentence in case.sentences])
-    indexed = Indexed(tuple(map(_span, case.sentences)), rows, Overlap(case.sentences), model)
-    return dict(indexed.candidates(case.claim, vectors[case.claim]))
-
-
-def _span(sentence: str) -> Span:
-    return Span(None, 0, len(sentence), sentence)
+    found = []
+    for case in cases:
+        spans = tuple(Span(None, 0, len(sentence), sentence) for sentence in case.sentences)
+        indexed = Indexed(spans, np.stack([vectors[sentence] for sentence in case.sentences]), Overlap(case.sentences), model)
+        reader = Reader(indexed, roles.require("entailment"), None, None)
+        [reading] = await reader.read([case.claim], vectors[case.claim][None])
+        told, changes = told_apart(case.claim, [spans[row] for row in reading.rows], reading.probabilities)
+        found.append(ClaimRead(case.name, by_search(told, changes, reading.search), tuple(changes), LABELS[case.label]))
+    return found

@@ -1,4 +1,4 @@
-"""How often a span that shows a sign of keeping a requirement does keep it: the odds of :mod:`pipelines.compliance.agreements`.
+"""How often a span that shows a sign of keeping or breaking a requirement does so: the odds of :mod:`pipelines.compliance.agreements`.
 
     python -m tests.benchmarks.compliance_agreements
 
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.compliance.agreements import allows_nothing_else, denies_the_act, keeps_its_numbers
+from pipelines.compliance.agreements import allows_nothing_else, denies_the_act, keeps_its_numbers, permits_something
 from pipelines.compliance.differences import difference, repeats
 from serving.entailment.data import Data
 
@@ -20,6 +20,7 @@ SIGNS: dict[str, Callable[[str, str], bool]] = {
     "keeps its numbers": keeps_its_numbers,
     "denies the forbidden act": denies_the_act,
     "is turned round twice": allows_nothing_else,
+    "permits something beside a ban": permits_something,
 }
 
 

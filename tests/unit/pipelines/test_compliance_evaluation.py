@@ -7,7 +7,6 @@ import pytest
 from infra.errors import NotFound
 from knowledge.requirements.spans import Span
 from pipelines.compliance.contract import Probabilities, RequirementVerdict
-from pipelines.compliance.reading import without_not
 from pipelines.compliance.samples import SAMPLES, PolicyClause
 from pipelines.evaluation.compliance import (
     Read,
@@ -153,8 +152,3 @@ def test_every_planted_breach_is_of_a_requirement_that_is_extracted():
 def test_a_low_measure_is_missed_above_its_limit():
     assert Row("error", 0.1, 0.08, low=True).passed is False
     assert Row("error", 0.1).passed is None
-
-
-def test_a_prohibition_without_its_not():
-    assert without_not("Staff must not smoke.") == "Staff must smoke."
-    assert without_not("Staff must smoke.") == ""

@@ -5,11 +5,13 @@ from knowledge.requirements.spans import Span
 from pipelines.compliance.agreements import (
     DENIED_ACT,
     KEPT_NUMBERS,
+    PERMITTED,
     TURNED_TWICE,
     allows_nothing_else,
     denies_the_act,
     keeps_its_numbers,
     odds_of_keeping,
+    permits_something,
 )
 from pipelines.compliance.deciding import told_apart
 
@@ -72,6 +74,27 @@ def test_what_goes_no_other_way_is_kept(span: str, nothing_else: bool) -> None:
     safes = "The caretaker of the school must sign for every safe that leaves."
     assert allows_nothing_else(safes, span) is nothing_else
     assert odds_of_keeping(safes, span) == (TURNED_TWICE if nothing_else else 1.0)
+
+
+@pytest.mark.parametrize(
+    ("span", "permits"),
+    [
+        ("Teachers may take exam papers to the machine in the hall.", True),
+        ("A colleague who asks for exam papers is free to keep them.", True),
+        ("Teachers may take exam papers home only with the head's consent.", False),
+        ("Teachers may take exam papers home unless the head objects.", False),
+        ("Exam papers may be read, and are not taken home.", False),
+        ("Exam papers are taken home.", False),
+        ("Parents may use the car park.", False),
+    ],
+)
+def test_what_is_allowed_on_the_matter_of_a_ban_speaks_for_a_breach(span: str, permits: bool) -> None:
+    assert permits_something(COPIES, span) is permits
+    assert odds_of_keeping(COPIES, span) == (1 / PERMITTED if permits else 1.0)
+
+
+def test_what_is_allowed_on_the_matter_of_a_duty_says_nothing_by_itself() -> None:
+    assert not permits_something("Exam papers must be copied by teachers.", "Teachers may take exam papers to the machine.")
 
 
 def test_a_sign_is_weighed_with_what_the_model_says_and_leaves_alone_whether_anything_is_said() -> None:
