@@ -63,8 +63,8 @@ class Span:
         """
         text = " ".join(self.text.split())
         if self.heading and self.marked and not self.lead:
-            path = ", ".join(_NUMBERED.sub("", one).strip(" .:") for one in self.heading.split(" > "))
-            return f"{path}. {text}"
+            names = [_NUMBERED.sub("", one).strip(" .:") for one in self.heading.split(" > ")]
+            return f"{', '.join(filter(None, names))}. {text}" if any(names) else text
         before = self.lead or self.heading
         return f"{before}\n{text}" if before else text
 

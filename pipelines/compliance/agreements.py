@@ -21,7 +21,7 @@ TURNED_TWICE = 40.0
 """The same where a duty's span is turned round twice ("no machine is delivered without ..."): 94 to 0, taken for less,
 since so few cannot show more."""
 PERMITTED = 20.0
-"""How much likelier a span is to break a ban than to keep it where it allows something without a condition: 176 to 4, taken for less,
+"""How much likelier a span is to break a ban than to keep it where it allows something without an exception: 176 to 4, taken for less,
 since whoever writes down how a ban is broken says "may" more often than a procedure does."""
 TOUCHES = 0.2
 """Share of a ban's words that such a span must have, at the least."""
@@ -79,7 +79,10 @@ def denies_the_act(requirement: str, span: str) -> bool:
 
 
 def permits_something(requirement: str, span: str) -> bool:
-    """Whether the span touches on the matter of a ban and allows something, without a "not", a condition or an exception."""
+    """Whether the span touches on the matter of a ban and allows something, without a "not", an "only" or an exception.
+
+    "Can" and "could" count, though they often only say that something is possible: 56 to 2 by themselves.
+    """
     wording = read_wording(requirement)
     if wording is None or wording.modality != "prohibition" or shared_words(requirement, span) < TOUCHES:
         return False

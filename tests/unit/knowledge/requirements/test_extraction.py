@@ -93,6 +93,7 @@ def test_marked_headings_are_read_as_a_sentence_without_their_numbers():
     said = {span.text: span.premise for span in spans_of(Document("d.md", "text/markdown", (Page(1, 0, text),), blocks, False))}
     assert said == {"Doors are locked.": "Security, Access: doors. Doors are locked."}
     assert Span(None, 0, 5, "Doors", "IT > V. Access", marked=True).premise == "IT, Access. Doors"
+    assert Span(None, 0, 5, "Doors", "... > :", marked=True).premise == "Doors"
     assert Span(None, 0, 5, "Doors", "3. Access").premise == "3. Access\nDoors"  # as contracts are trained
 
 
