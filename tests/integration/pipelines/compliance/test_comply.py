@@ -110,7 +110,7 @@ def test_after_an_edit_only_what_changed_is_read(room: KnowledgeRoom, contract: 
     model.asked.clear()
     edited = comply(contract, policies="policies", room=room)
     assert {passage for _, passage in model.asked} == {
-        "Contract > Incidents\nThe supplier shall notify the bank of security incidents within twelve hours."
+        "Contract, Incidents. The supplier shall notify the bank of security incidents within twelve hours."
     }
     assert edited.requirements[0].verdict == "satisfied" != again.requirements[0].verdict
     with room.database.session() as session:
