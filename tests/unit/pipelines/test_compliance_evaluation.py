@@ -82,6 +82,15 @@ def test_evidence_counts_where_it_covers_what_people_marked():
     assert evidence_precision(spans, np.array([0.9, 0.1, 0.2]), marked, [3]) == 0.5
 
 
+class Strict(WordsEntailment):
+    """Takes a passage to speak of a claim only where it has most of its words."""
+
+    @staticmethod
+    def _one(claim: str, passage: str) -> tuple[float, float, float]:
+        entailed, contradicted, other = WordsEntailment._one(claim, passage)
+        return (entailed, contradicted, other) if other < 0.5 else (0.005, 0.005, 0.99)
+
+
 def test_the_whole_table_over_contracts_that_were_not_trained_on(tmp_path, monkeypatch):
     said = (("entailed", "Lock{0} door{0} key{0}."), ("contradicted", "Not lock{0} door{0} key{0}."), ("not_mentioned", "Tea is hot."))
     rules = [Rule(said[0][1].format(one), tuple((label, text.format(one)) for label, text in said)) for one in range(40)]
@@ -99,15 +108,16 @@ def test_the_whole_table_over_contracts_that_were_not_trained_on(tmp_path, monke
         documents.append({"file_name": f"c{number}", "text": text, "spans": spans, "annotation_sets": [{"annotations": {"r": annotation}}]})
     labels = {"r": {"hypothesis": "The party shall keep the data secret."}}
     (folder / "dev.json").write_text(json.dumps({"documents": documents, "labels": labels}))
-    roles = Roles(embedding=WordsEmbedding(), entailment=WordsEntailment())
+    roles = Roles(embedding=WordsEmbedding(), entailment=Strict())
     rows, calibration, found = asyncio.run(evaluate_compliance(tmp_path, roles, Split(0, 2)))
     values = {row.measure: row.value for row in rows}
     assert 0 < len(found) < 40
     assert values["verdict accuracy"] > 0.9
     assert values["evidence mAP"] > 0.9
     assert values["Rules beside procedures not fitted on: accuracy"] > 0.6
-    # Who goes by words finds a breach in the ban's own words, and none in others.
-    assert values["bans: broken as a matter of course: called violated"] < 0.5 < values["bans: allowed: called violated"]
+    assert values["bans: nothing said of it: called violated"] < 0.5
+    # Who goes by words finds breaches in the ban's own words rather than in others.
+    assert values["bans: broken as a matter of course: called violated"] < values["bans: allowed: called violated"]
     assert values["bans: kept in other words: called violated"] < 0.5
     assert calibration.about["decisions"] == len(found)
     with pytest.raises(NotFound):
