@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from infra.database import Database
+from infra.database.people import is_owner
 from infra.database.tables import AnalysisJob, JobEvent, User, new_id
 from infra.errors import Conflict, InvalidInput, NotFound, Unavailable
 from infra.settings import Settings
@@ -244,4 +245,4 @@ def _visible(session: Session, job_id: str, owner_id: str | None) -> AnalysisJob
 
 def _sees_all(session: Session, person_id: str) -> bool:
     person = session.get(User, person_id)
-    return person is not None and person.role == "owner"
+    return person is not None and is_owner(person)

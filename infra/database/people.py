@@ -1,4 +1,4 @@
-"""The person whose machine this is: the first in the tables, made where there is none."""
+"""Roles of people, what each allows, and the owner: the first person in the tables, made where there is none."""
 
 from __future__ import annotations
 
@@ -8,13 +8,28 @@ from sqlmodel import Session, col, select
 
 from infra.database.tables import User
 
+OWNER = "owner"
+PROMOTER = "promoter"
+MEMBER = "member"
+ROLES = (OWNER, PROMOTER, MEMBER)
+"""Values of ``User.role``. An owner may do everything; a promoter what a member may, and change what MLflow's aliases name."""
+
+
+def is_owner(user: User) -> bool:
+    return user.role == OWNER
+
+
+def may_promote(user: User) -> bool:
+    """Whether the person may register model versions and change aliases."""
+    return user.role in (OWNER, PROMOTER)
+
 
 def owner_of(session: Session) -> tuple[User, bool]:
     """The owner, and whether they were made just now (named as the person of this machine, without a password)."""
-    owner = session.exec(select(User).where(User.role == "owner").order_by(col(User.created_at))).first()
+    owner = session.exec(select(User).where(User.role == OWNER).order_by(col(User.created_at))).first()
     if owner is not None:
         return owner, False
-    owner = User(name=_machine_name(), role="owner")
+    owner = User(name=_machine_name(), role=OWNER)
     session.add(owner)
     session.flush()
     return owner, True

@@ -25,7 +25,7 @@ class User(SQLModel, table=True):
 
     id: str = Field(default_factory=new_id, primary_key=True)
     name: str = Field(index=True, unique=True)
-    role: str = Field(description="owner, member")
+    role: str = Field(description="owner, promoter, member: see infra.database.people")
     password_hash: str | None = None
     session_epoch: int = Field(default=0, description="Raised to end every session of this person.")
     created_at: datetime = Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, delete
 from sqlmodel import Session, col, func, select
 
 from infra.database import Database
+from infra.database.people import is_owner
 from infra.database.tables import AnalysisJob, Upload, User
 from infra.database.tables_compliance import AnalysisRequest, ComplianceAnalysis, PolicyMatch, Review
 from infra.errors import InvalidInput, NotFound
@@ -219,7 +220,7 @@ def forget(session: Session, analysis_id: str) -> None:
 
 def _may_see(session: Session, user_id: str, row: ComplianceAnalysis) -> bool:
     person = session.get(User, user_id)
-    return row.owner_id == user_id or (person is not None and person.role == "owner")
+    return row.owner_id == user_id or (person is not None and is_owner(person))
 
 
 def _report(row: ComplianceAnalysis, request: AnalysisRequest, matches: Sequence[PolicyMatch]) -> ComplianceReport:

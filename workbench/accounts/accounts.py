@@ -16,7 +16,7 @@ from sqlalchemy import CursorResult, update
 from sqlmodel import Session, col, select
 
 from infra.database import Database
-from infra.database.people import owner_of
+from infra.database.people import MEMBER, ROLES, owner_of
 from infra.database.tables import ApiToken, SignInLink, User, now
 from infra.datafolder import DataFolder, write_private
 from infra.errors import InvalidInput, NotFound, NotSignedIn
@@ -58,13 +58,15 @@ class Accounts:
                 record(session, "user.created", user_id=owner.id, subject=owner.name, role="owner")
             return owner
 
-    def add_user(self, name: str, *, role: str = "member", password: str | None = None) -> User:
+    def add_user(self, name: str, *, role: str = MEMBER, password: str | None = None) -> User:
         """A new person.
 
         Raises:
-            InvalidInput: the name is taken or not usable, or the password too short.
+            InvalidInput: the name is taken or not usable, the role is none, or the password too short.
         """
         name = name.strip()
+        if role not in ROLES:
+            raise InvalidInput(f"There is no role {role[:40]!r}. Roles are {', '.join(ROLES)}.")
         if not 1 <= len(name) <= 80 or not name.isprintable():
             raise InvalidInput("A name has 1 to 80 printable characters.")
         hashed = hash_password(password) if password is not None else None

@@ -5,6 +5,7 @@ import pytest
 from sqlmodel import select
 
 from infra.database import Database, migrate
+from infra.database.people import ROLES, may_promote
 from infra.database.tables import ApiToken, AuditEvent, SignInLink, now
 from infra.datafolder import DataFolder
 from infra.errors import InvalidInput, NotSignedIn
@@ -189,3 +190,10 @@ def test_what_people_do_is_recorded(accounts):
     with accounts.database.session() as session:
         actions = [event.action for event in session.exec(select(AuditEvent).order_by(AuditEvent.id))]
     assert actions == ["user.created", "link.made", "sign_in", "sign_in.failed"]
+
+
+def test_roles_are_those_of_the_list_and_only_some_may_promote(accounts):
+    people = {role: accounts.add_user(role, role=role) for role in ROLES}
+    assert [role for role, person in people.items() if may_promote(person)] == ["owner", "promoter"]
+    with pytest.raises(InvalidInput, match="no role 'admin'"):
+        accounts.add_user("eve", role="admin")
