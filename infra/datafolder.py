@@ -1,4 +1,15 @@
-"""The data folder: everything the program writes lives under it, and one workbench at a time owns it."""
+"""The data folder: everything the program writes lives under it, and one workbench at a time owns it.
+
+It holds scans, documents and secrets, so only the user whose processes run the workbench may enter it (mode 0700):
+
+- A folder that is not there is made so.
+- A folder of this user that others may enter is closed to them if it is empty, or if the workbench made it (it has one
+  of the workbench's own files, ``OWN_FILES``, that belongs to this user).
+- A folder that belongs to another user, or that others may enter and that has other things in it (a home folder, /tmp, a
+  project), is refused and left as it is.
+
+What others may have changed in a folder while it was open to them is not undone by closing it.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +18,20 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from infra.errors import Conflict, StorageFull
+from infra.errors import ConfigurationError, Conflict, StorageFull
+
+OWN_FILES = ("lock", "secret", "workbench.sqlite")
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def private_umask() -> None:
+    """From here on, what this process and its children create is for its user alone, whatever the umask was before."""
+    os.umask(0o077)
 
 
 @dataclass(frozen=True)
@@ -32,12 +52,55 @@ class DataFolder:
         self.home = home.resolve()
 
     def make(self) -> DataFolder:
-        """Create the folder, readable by its owner alone (it holds scans and secrets)."""
+        """Create the folder, or close it to other users; see the rule at the top of this module.
+
+        Raises:
+            ConfigurationError: it belongs to another user, or others may enter it and the workbench did not make it.
+            StorageFull: it cannot be made.
+        """
         try:
             self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            found = self.home.stat()
         except OSError as error:
             raise StorageFull(f"The data folder {self.home} cannot be made: {error.strerror}.") from error
+        if found.st_uid != os.geteuid():
+            raise ConfigurationError(
+                f"The data folder {self.home} belongs to another user (id {found.st_uid}). Run the workbench as that user, "
+                "or name a folder of your own with --home."
+            )
+        if found.st_mode & OTHERS:
+            self._close()
         return self
+
+    def _close(self) -> None:
+        """Take other users' rights away from a folder that is the workbench's own or empty."""
+        if not self._is_own():
+            raise ConfigurationError(
+                f"Other users may enter {self.home}, and the workbench did not make it. Name a folder that does not exist yet "
+                f"with --home, or close this one first: chmod 700 {self.home}"
+            )
+        try:
+            self.home.chmod(0o700)
+            for path in self.home.iterdir():
+                kind = path.lstat()
+                if stat.S_ISREG(kind.st_mode) and kind.st_uid == os.geteuid() and kind.st_mode & OTHERS:
+                    path.chmod(stat.S_IMODE(kind.st_mode) & ~OTHERS)
+            closed = not self.home.stat().st_mode & OTHERS
+        except OSError as error:
+            raise ConfigurationError(f"The data folder {self.home} cannot be closed to other users: {error.strerror}.") from error
+        if not closed:
+            raise ConfigurationError(f"The file system of {self.home} keeps no access rights. Name a folder on another one with --home.")
+
+    def _is_own(self) -> bool:
+        with os.scandir(self.home) as entries:
+            if next(entries, None) is None:
+                return True
+        for name in OWN_FILES:
+            with contextlib.suppress(OSError):
+                kind = (self.home / name).lstat()
+                if stat.S_ISREG(kind.st_mode) and kind.st_uid == os.geteuid():
+                    return True
+        return False
 
     @property
     def logs(self) -> Path:
@@ -102,10 +165,15 @@ class DataFolder:
         write_private(self.home / "running.json", json.dumps(asdict(running)))
 
     def running(self) -> Running | None:
-        """The note of the workbench that owns the folder; None when none does (a stale note is ignored)."""
+        """The note of the workbench that owns the folder; None when none does (a stale note is ignored).
+
+        A note in another user's folder is ignored, too: a client would send its token to the address that stands there.
+        """
         if not self.locked():
             return None
         try:
+            if self.home.stat().st_uid != os.geteuid():
+                return None
             return Running(**json.loads((self.home / "running.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
@@ -120,7 +188,7 @@ def write_private(path: Path, content: str | bytes, *, exclusive: bool = False) 
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

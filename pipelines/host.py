@@ -16,7 +16,7 @@ import structlog
 from ray.serve.handle import DeploymentHandle
 
 from infra.database import Database
-from infra.datafolder import DataFolder
+from infra.datafolder import DataFolder, private_umask
 from infra.objectstore import make_object_store
 from infra.settings import Settings
 from infra.telemetry import correlated, log_to_folder, logger
@@ -46,6 +46,7 @@ class StageHost:
     """
 
     def __init__(self, name: str, settings: Settings, catalog: Catalog, models: Mapping[str, DeploymentHandle]) -> None:
+        private_umask()
         log_to_folder(DataFolder(settings.home).logs, level=settings.telemetry.level, component=f"pipelines-{name}")
         self._pipeline = catalog.pipeline(name)
         self._settings = settings

@@ -18,7 +18,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from infra.database import Database
-from infra.datafolder import DataFolder
+from infra.datafolder import DataFolder, private_umask
 from infra.errors import Cancelled, ConfigurationError, WorkbenchError
 from infra.settings import Settings
 from infra.telemetry import correlated, correlation_id, log_to_folder, logger
@@ -50,6 +50,7 @@ class Runner:
         self, settings: Settings, hosts: Mapping[str, DeploymentHandle], limits: Mapping[str, Mapping[str, float]] | None = None
     ) -> None:
         began = time.monotonic()
+        private_umask()
         log_to_folder(DataFolder(settings.home).logs, level=settings.telemetry.level, component="pipelines-runner")
         self._hosts = dict(hosts)
         self._limits = dict(limits or {})

@@ -22,7 +22,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.datafolder import DataFolder, write_private
+from infra.datafolder import DataFolder, private_umask, write_private
 from infra.errors import Unavailable
 from infra.settings import Settings, load_settings
 
@@ -232,4 +232,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A small Ray head on this machine.")
     parser.add_argument("--home", type=Path, help="Data folder.")
     chosen = parser.parse_args()
+    private_umask()
     sys.exit(run_head(load_settings(home=chosen.home)))

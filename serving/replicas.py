@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
-from infra.datafolder import DataFolder
+from infra.datafolder import DataFolder, private_umask
 from infra.errors import Unavailable, WorkbenchError
 from infra.settings import Settings
 from infra.telemetry import configure_logging, correlated, logger
@@ -123,6 +123,7 @@ REPLICAS: dict[str, type[Replica]] = {
 
 def _log_to_file(settings: Settings, role: str) -> None:
     """JSON lines in the data folder's ``logs``; on another machine of a cluster, where there is none, standard error."""
+    private_umask()
     stream = None
     with contextlib.suppress(OSError):
         folder = DataFolder(settings.home).logs

@@ -9,12 +9,14 @@ import argparse
 import socket
 import time
 
+from infra.datafolder import private_umask
 from infra.settings import load_settings
 from infra.telemetry import configure_logging, logger
 
 
 def main() -> None:
     began = time.monotonic()
+    private_umask()
     parser = argparse.ArgumentParser(prog="python -m workbench.host")
     parser.add_argument("--fd", type=int, help="An inherited listening socket; without it the settings' host and port.")
     given = parser.parse_args()

@@ -10,7 +10,7 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from infra.database import Database
-from infra.datafolder import DataFolder
+from infra.datafolder import DataFolder, private_umask
 from infra.errors import InvalidInput, WorkbenchError
 from infra.objectstore import make_object_store
 from infra.settings import Settings
@@ -34,6 +34,7 @@ class LibrarianReplica:
     """
 
     def __init__(self, settings: Settings, models: Mapping[str, DeploymentHandle]) -> None:
+        private_umask()
         log_to_folder(DataFolder(settings.home).logs, level=settings.telemetry.level, component="pipelines-librarian")
         self._database = Database(settings.database_url)
         self._librarian = Librarian(settings, self._database, make_object_store(settings), roles_from_handles(models))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from infra.datafolder import private_umask
 from workbench.cli import analyze, ask, comply, doctor, entail, evaluate, jobs, kb, login, models, pipelines, status, up
 
 app = typer.Typer(
@@ -24,5 +25,6 @@ app.add_typer(evaluate.app, name="evaluate")
 
 
 def main() -> None:
-    """Entry of the console script."""
+    """Entry of the console script. What commands write is for this user alone: scans and reports are private."""
+    private_umask()
     app()

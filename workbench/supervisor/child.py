@@ -71,6 +71,7 @@ class Child:
                 # A group of its own: Ctrl-C at the terminal reaches the supervisor, which stops the children in order.
                 start_new_session=True,
                 preexec_fn=before_exec,
+                umask=0o077,
                 limit=1 << 20,
             )
         self.started = time.monotonic()

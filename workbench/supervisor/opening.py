@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from infra.datafolder import DataFolder
+from infra.datafolder import DataFolder, private_umask
 from infra.errors import Unavailable, find_workbench_error
 from infra.settings import Settings, load_settings
 from infra.telemetry import configure_logging, logger
@@ -88,6 +88,7 @@ STEPS = {"prepare": prepare, "deploy": deploy, "register": register}
 
 
 def main(steps: list[str]) -> int:
+    private_umask()
     settings = load_settings()
     configure_logging(level=settings.telemetry.level, component="opening")
     for step in steps:

@@ -1,10 +1,12 @@
 """``workbench up`` as a person runs it: one start, and what can happen to it."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -72,7 +74,7 @@ def house(tmp_path_factory) -> Iterator[House]:
     environment |= {"WORKBENCH_HOME": str(home), "WORKBENCH_GATEWAY__PORT": str(port)}
     log = home.parent / f"{home.name}.log"
     with open(log, "w") as output:
-        supervisor = subprocess.Popen([WORKBENCH, "up", "--no-sample"], env=environment, stdout=output, stderr=output)
+        supervisor = subprocess.Popen([WORKBENCH, "up", "--no-sample"], env=environment, stdout=output, stderr=output, umask=0)
     found = House(supervisor, home, port, environment, log)
     try:
         found.until_ready()
@@ -98,6 +100,21 @@ def test_it_says_that_it_is_ready_and_how_to_sign_in(house):
         page = browser.get(link, headers={"Accept": "text/html"})
         assert page.status_code == 200 and "/auth/" not in str(page.url)
         assert browser.get(f"http://127.0.0.1:{house.port}/auth/me").json()["role"] == "owner"
+
+
+def test_what_every_process_writes_is_for_its_user_alone(house):
+    """Whatever the umask was where `workbench up` was typed; the fixture sets a wide one."""
+    umasks = {}
+    for pid in [house.supervisor.pid, *marked(house.home)]:
+        with contextlib.suppress(OSError):
+            found = re.search(r"^Umask:\s*(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+            if found and found[1] != "0077":
+                umasks[pid] = (found[1], Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")[:80])
+    assert umasks == {}
+    assert stat.S_IMODE(house.home.stat().st_mode) == 0o700
+    # Ray opens its own folder to everybody; the data folder around it is closed.
+    wide = [path.name for path in house.home.iterdir() if path.is_file() and path.stat().st_mode & 0o077]
+    assert wide == []
 
 
 def test_status_names_every_part_and_the_memory(house):
