@@ -36,6 +36,16 @@ class Gateway(Section):
     port: int = Field(default=8000, ge=1, le=65535, description="Port of the gateway.")
     public_url: str | None = Field(default=None, description="Address people use, when it is not http://host:port (a proxy, a cluster).")
     max_upload_mb: int = Field(default=4096, gt=0, description="Largest upload taken, in MB; a larger one is refused while it arrives.")
+    max_json_mb: int = Field(default=8, gt=0, description="Largest body that is no file (JSON, page events), in MB.")
+    max_form_kb: int = Field(default=64, gt=0, description="Largest body below /auth/, where strangers may send, in kB.")
+    sign_in_tries_per_minute: int = Field(
+        default=20, gt=0, description="Sign-in attempts by password taken from one address in a minute; more are refused at once."
+    )
+    trusted_proxies: list[str] = Field(
+        default_factory=list,
+        description="Addresses or networks of reverse proxies, as JSON, whose X-Forwarded-For is believed. "
+        "Without it everybody behind a proxy has the proxy's address, and shares its limits.",
+    )
     session_hours: int = Field(default=24 * 14, gt=0, description="How long a signed-in session lasts, in hours.")
     sign_in_link_minutes: int = Field(default=60, gt=0, description="How long a one-time sign-in link can be used, in minutes.")
 

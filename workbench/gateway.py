@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from infra.telemetry import logger
 from workbench.api.auth import auth_routes
+from workbench.api.body_limits import BodyLimits
 from workbench.api.cohorts import cohort_routes
 from workbench.api.compliance import compliance_routes
 from workbench.api.compliance_files import compliance_file_routes
@@ -85,8 +86,9 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
     app.include_router(model_routes(services))
     app.include_router(object_routes(services))
     app.include_router(mlflow.routes())
-    # The layer added last is the outermost: an id for all, then counting, then who it is.
+    # The layer added last is the outermost: an id for all, then counting, then the size of bodies, then who it is.
     app.add_middleware(Guard, accounts=services.accounts, public_url=services.settings.gateway.public_url)
+    app.add_middleware(BodyLimits, limits=services.settings.gateway, routes=app.routes)
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(Correlation)
     if pages:

@@ -40,7 +40,8 @@ def main() -> None:
         log_config=None,
         access_log=False,  # addresses can carry a sign-in link; metrics count, and errors are logged with their ids
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(settings.gateway.trusted_proxies),
+        forwarded_allow_ips=settings.gateway.trusted_proxies or None,
         timeout_graceful_shutdown=3,
         ws_max_size=1 << 20,
     )

@@ -1,6 +1,7 @@
 """Users, one-time sign-in links, API tokens and passwords.
 
-All methods are short and blocking; async code calls them with ``asyncio.to_thread``. Secrets are kept as hashes
+All methods are blocking; async code calls them with ``asyncio.to_thread``, and those that take a password in the thread
+``Accounts.passwords``. Secrets are kept as hashes
 only: a stolen database signs nobody in.
 """
 
@@ -22,8 +23,9 @@ from infra.datafolder import DataFolder, write_private
 from infra.errors import InvalidInput, NotFound, NotSignedIn
 from infra.settings import Settings
 from workbench.accounts.audit import record
-from workbench.accounts.passwords import Throttle, hash_password, verify_password
-from workbench.accounts.sessions import Sessions
+from workbench.accounts.limits import SignInLimits
+from workbench.accounts.passwords import PasswordThread, hash_password, verify_password
+from workbench.accounts.sessions import Devices, Sessions
 
 CACHE_SECONDS = 5.0
 WRONG = "The name or the password is wrong. Without a password, sign in by a link: `workbench login` prints one."
@@ -43,7 +45,9 @@ class Accounts:
         self.database = database
         self.folder = folder
         self.sessions = Sessions(settings, folder.secret())
-        self.throttle = Throttle()
+        self.devices = Devices(settings, folder.secret())
+        self.limits = SignInLimits(settings.gateway.sign_in_tries_per_minute)
+        self.passwords = PasswordThread()
         # Every request asks who it is: a few seconds of memory spare the database. Changes made here forget it at once.
         self._cache: dict[str, tuple[float, User | None]] = {}
         self._cache_lock = threading.Lock()
@@ -105,7 +109,11 @@ class Accounts:
             NotSignedIn: it was used already, is too old, or was never made.
         """
         digest = _sha256(secret)
+        spent = NotSignedIn("This sign-in link was used already or is too old. Ask for a new one: `workbench login`.")
         with self.database.session() as session:
+            # Looked for first: made-up links, however many, never take the database's lock for writing.
+            if session.exec(select(SignInLink.id).where(SignInLink.secret_sha256 == digest)).first() is None:
+                raise spent
             # One statement decides: of two requests with the same link exactly one changes the row.
             changed = session.execute(
                 update(SignInLink)
@@ -113,7 +121,7 @@ class Accounts:
                 .values(used_at=now())
             )
             if not isinstance(changed, CursorResult) or changed.rowcount != 1:
-                raise NotSignedIn("This sign-in link was used already or is too old. Ask for a new one: `workbench login`.")
+                raise spent
             link = session.exec(select(SignInLink).where(SignInLink.secret_sha256 == digest)).one()
             user = session.get_one(User, link.user_id)
             record(session, "sign_in", user_id=user.id, subject=user.name, by="link")
@@ -122,23 +130,18 @@ class Accounts:
     # -- passwords
 
     def sign_in(self, name: str, password: str, *, address: str = "") -> User:
-        """The person of that name and password.
+        """The person of that name and password. Routes call it within ``limits.attempt`` and in the thread ``passwords``.
 
         Raises:
             NotSignedIn: one of both is wrong (it does not say which).
-            TooManyTries: five failures for that name from that address within a quarter of an hour.
         """
-        keys = (f"{name}@{address}",)
-        self.throttle.check(*keys)
         with self.database.session() as session:
             user = session.exec(select(User).where(User.name == name)).first()
         if not verify_password(password, user.password_hash if user else None):
-            self.throttle.failed(*keys)
             with self.database.session() as session:
                 record(session, "sign_in.failed", user_id=user.id if user else None, subject=name[:80], address=address)
             raise NotSignedIn(WRONG)
         assert user is not None
-        self.throttle.succeeded(*keys)
         with self.database.session() as session:
             record(session, "sign_in", user_id=user.id, subject=user.name, by="password")
         return user
@@ -153,12 +156,10 @@ class Accounts:
         with self.database.session() as session:
             stored = session.get_one(User, user.id).password_hash
         if stored is not None:
-            key = f"change:{user.id}"
-            self.throttle.check(key)
-            if not verify_password(current or "", stored):
-                self.throttle.failed(key)
-                raise NotSignedIn("The current password is wrong.")
-            self.throttle.succeeded(key)
+            # Who asks is signed in: the limit is the person's own, as a device's is.
+            with self.limits.attempt(user.name, "", device=f"change {user.id}"):
+                if not verify_password(current or "", stored):
+                    raise NotSignedIn("The current password is wrong.")
         hashed = hash_password(password)
         with self.database.session() as session:
             changed = session.get_one(User, user.id)

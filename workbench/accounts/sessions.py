@@ -1,7 +1,8 @@
-"""The signed cookie that keeps a person signed in."""
+"""The signed cookies: one keeps a person signed in, one says that a device is known."""
 
 from __future__ import annotations
 
+import secrets
 from http.cookies import CookieError, SimpleCookie
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -32,15 +33,54 @@ class Sessions:
 
     def read(self, cookies: str | None) -> tuple[str, int] | None:
         """User id and epoch from a ``Cookie`` header; None where there is no session, or it is forged or too old."""
-        if not cookies or self.name not in cookies:
-            return None
         try:
-            morsel = SimpleCookie(cookies).get(self.name)
-            user_id, epoch = self._signer.loads(morsel.value if morsel else "", max_age=self._seconds)
-        except (BadSignature, CookieError, ValueError, TypeError):
+            user_id, epoch = self._signer.loads(_value(cookies, self.name), max_age=self._seconds)
+        except (BadSignature, ValueError, TypeError):
             return None
         return str(user_id), int(epoch)
 
     def _cookie(self, value: str, seconds: int) -> str:
-        secure = "; Secure" if self._secure else ""
-        return f"{self.name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+        return _set_cookie(self.name, value, "/", seconds, self._secure)
+
+
+class Devices:
+    """Makes and reads the cookie of a device on which a person has signed in: a name and a random id, signed.
+
+    It signs nobody in. The limits on sign-in attempts (:mod:`workbench.accounts.limits`) let the device try, whatever
+    strangers have tried for that name or from that address.
+    """
+
+    DAYS = 400  # the most that browsers keep a cookie
+
+    def __init__(self, settings: Settings, secret: str) -> None:
+        self._signer = URLSafeTimedSerializer(secret, salt="device")
+        self._secure = settings.url.startswith("https://")
+        self.name = f"workbench_device_{settings.gateway.port}"
+
+    def header(self, name: str) -> str:
+        """The value of ``Set-Cookie`` after ``name`` has signed in."""
+        value = self._signer.dumps([name, secrets.token_hex(8)])
+        return _set_cookie(self.name, value, "/auth/", self.DAYS * 86_400, self._secure)
+
+    def read(self, cookies: str | None, name: str) -> str | None:
+        """The id of the device, if ``name`` was the last to sign in on it; else None."""
+        try:
+            known, device = self._signer.loads(_value(cookies, self.name), max_age=self.DAYS * 86_400)
+        except (BadSignature, ValueError, TypeError):
+            return None
+        return str(device) if known == name else None
+
+
+def _value(cookies: str | None, name: str) -> str:
+    """Of a ``Cookie`` header the value of one, empty where it is not there."""
+    if not cookies or name not in cookies:
+        return ""
+    try:
+        morsel = SimpleCookie(cookies).get(name)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def _set_cookie(name: str, value: str, path: str, seconds: int, secure: bool) -> str:
+    return f"{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")

@@ -36,8 +36,11 @@ def auth_routes(accounts: Accounts) -> APIRouter:
         next: Annotated[str, Form(max_length=2000)] = "/",
     ) -> Response:
         address = request.client.host if request.client else ""
+        device = accounts.devices.read(request.headers.get("cookie"), name)
+        run = accounts.passwords.run if device else accounts.passwords.run_for_stranger
         try:
-            user = await asyncio.to_thread(accounts.sign_in, name, password, address=address)
+            with accounts.limits.attempt(name, address, device):
+                user = await run(accounts.sign_in, name, password, address=address)
         except WorkbenchError as error:
             if "text/html" not in request.headers.get("accept", ""):
                 raise
@@ -80,7 +83,7 @@ def auth_routes(accounts: Accounts) -> APIRouter:
         current: Annotated[str | None, Form(max_length=2000)] = None,
     ) -> Response:
         try:
-            changed = await asyncio.to_thread(accounts.set_password, user, password, current=current)
+            changed = await accounts.passwords.run(accounts.set_password, user, password, current=current)
         except WorkbenchError as error:
             if "text/html" not in request.headers.get("accept", ""):
                 raise
@@ -96,7 +99,8 @@ def auth_routes(accounts: Accounts) -> APIRouter:
 
     def _signed_in(user: User, where: str) -> Response:
         response = RedirectResponse(where, status_code=303)
-        response.headers["set-cookie"] = sessions.header(user.id, user.session_epoch)
+        response.headers.append("set-cookie", sessions.header(user.id, user.session_epoch))
+        response.headers.append("set-cookie", accounts.devices.header(user.name))
         response.headers["cache-control"] = "no-store"
         return response
 

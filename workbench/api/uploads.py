@@ -20,6 +20,7 @@ from workbench.services.uploads import find_upload, save_upload
 Someone = Annotated[User, Depends(require_user)]
 _FILE = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
 # The routes read their bodies by hand: OpenAPI is told here what FastAPI cannot see.
+BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
 FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FILE}}}}
 
 
@@ -69,7 +70,7 @@ def upload_routes(services: Services) -> APIRouter:
             raise InvalidInput("The form has no file. Put it in the field 'file'.")
         return JSONResponse(upload_view(upload), status_code=201)
 
-    @routes.put("/{name}", status_code=201, summary="Send a file's bytes alone")
+    @routes.put("/{name}", status_code=201, summary="Send a file's bytes alone", openapi_extra=BYTES)
     async def send_bytes(name: str, request: Request, user: Someone) -> JSONResponse:
         check_length(request, services)
         upload = await save_upload(services, user, name, body_pieces(request))

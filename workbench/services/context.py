@@ -84,6 +84,7 @@ class Services:
         if self.cluster is not None:
             self.cluster.disconnect()
         self.background.close()
+        self.accounts.passwords.close()
         self.jobs.close()
         self.database.close()
 

@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from infra.telemetry import configure_logging
 from tests.e2e.harness.world import make_world
 from workbench.api.auth import auth_routes
+from workbench.api.body_limits import BodyLimits
 from workbench.api.cohorts import cohort_routes
 from workbench.api.compliance import compliance_routes
 from workbench.api.compliance_files import compliance_file_routes
@@ -49,6 +50,7 @@ def build(services: Services) -> FastAPI:
 
     mount_pages(app, services)
     app.add_middleware(Guard, accounts=services.accounts)
+    app.add_middleware(BodyLimits, limits=services.settings.gateway, routes=app.routes)
     return app
 
 

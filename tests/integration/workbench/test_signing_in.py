@@ -1,3 +1,5 @@
+import threading
+import time
 from urllib.parse import urlsplit
 
 import httpx
@@ -83,6 +85,47 @@ def test_too_many_wrong_passwords(running):
             assert client.post("/auth/sign-in", data={"name": "ada", "password": "wrong"}).status_code == 401
         answer = client.post("/auth/sign-in", data={"name": "ada", "password": "wrong"})
     assert answer.status_code == 429 and answer.json()["code"] == "too_many_tries" and int(answer.headers["retry-after"]) > 0
+
+
+def test_a_stranger_who_fails_for_a_name_does_not_lock_out_its_person(running):
+    """Not even at the stranger's own address, where the person has signed in on this device before."""
+    running.services.accounts.add_user("ada", password="a long enough one")
+    form = {"name": "ada", "password": "a long enough one"}
+    with running.stranger() as ada, running.stranger() as other:
+        assert ada.post("/auth/sign-in", data=form).status_code == 303
+        for _ in range(8):
+            other.post("/auth/sign-in", data={**form, "password": "wrong"})
+        assert other.post("/auth/sign-in", data=form).status_code == 429
+        ada.cookies.delete(running.services.accounts.sessions.name)
+        assert ada.get("/auth/me").status_code == 401
+        assert ada.post("/auth/sign-in", data=form).status_code == 303
+
+
+def test_while_passwords_are_checked_nobody_else_waits(running, monkeypatch):
+    """Every check hangs here: others are served, and what is beyond the queue is refused at once."""
+    go = threading.Event()
+    monkeypatch.setattr("workbench.accounts.accounts.verify_password", lambda *_: go.wait(60) and False)
+    answers: list[int] = []
+
+    def try_to_sign_in(name: str) -> None:
+        with running.stranger() as client:
+            answers.append(client.post("/auth/sign-in", data={"name": name, "password": "wrong"}).status_code)
+
+    threads = [threading.Thread(target=try_to_sign_in, args=(f"name{number}",)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    try:
+        end = time.monotonic() + 20
+        while len(answers) < 8 and time.monotonic() < end:
+            time.sleep(0.02)
+        assert answers == [503] * 8
+        with running.client() as client:
+            assert client.get("/jobs").status_code == 200
+    finally:
+        go.set()
+        for thread in threads:
+            thread.join()
+    assert sorted(answers) == [401] * 4 + [503] * 8
 
 
 def test_signing_out_here_and_everywhere(running):

@@ -10,7 +10,8 @@ from infra.database.tables import ApiToken, AuditEvent, SignInLink, now
 from infra.datafolder import DataFolder
 from infra.errors import InvalidInput, NotSignedIn
 from workbench.accounts import Accounts
-from workbench.accounts.passwords import Throttle, TooManyTries, hash_password, verify_password
+from workbench.accounts.limits import TooManyTries
+from workbench.accounts.passwords import hash_password, verify_password
 
 
 @pytest.fixture
@@ -131,6 +132,24 @@ def test_changing_a_password_needs_the_current_one(accounts):
     accounts.set_password(owner, "another long one", current="a long enough one")
 
 
+def test_five_wrong_current_passwords_are_enough(accounts):
+    owner = accounts.set_password(accounts.ensure_owner(), "a long enough one")
+    for _ in range(5):
+        with pytest.raises(NotSignedIn):
+            accounts.set_password(owner, "another long one", current="wrong")
+    with pytest.raises(TooManyTries):
+        accounts.set_password(owner, "another long one", current="a long enough one")
+
+
+def test_a_device_is_known_for_the_name_that_signed_in_on_it(accounts):
+    cookie = accounts.devices.header("ada").partition(";")[0]
+    assert accounts.devices.read(f"other=1; {cookie}", "ada")
+    assert accounts.devices.read(cookie, "bob") is None and accounts.devices.read(cookie + "x", "ada") is None
+    assert accounts.devices.read(None, "ada") is None
+    # It signs nobody in.
+    assert accounts.user_of_cookies(cookie.replace(accounts.devices.name, accounts.sessions.name)) is None
+
+
 def test_without_a_password_nobody_signs_in_by_one(accounts):
     owner = accounts.ensure_owner()
     for password in ("", "None", "nobody has this password"):
@@ -145,28 +164,6 @@ def test_wrong_names_and_wrong_passwords_get_the_same_sentence(accounts):
     with pytest.raises(NotSignedIn) as wrong_name:
         accounts.sign_in("nobody", "nope")
     assert wrong_password.value.message == wrong_name.value.message
-
-
-def test_five_wrong_passwords_are_enough_and_only_for_that_address(accounts):
-    accounts.add_user("ada", password="a long enough one")
-    for _ in range(5):
-        with pytest.raises(NotSignedIn):
-            accounts.sign_in("ada", "nope", address="10.0.0.1")
-    with pytest.raises(TooManyTries) as refused:
-        accounts.sign_in("ada", "a long enough one", address="10.0.0.1")
-    assert refused.value.details["retry_after_seconds"] > 0
-    assert accounts.sign_in("ada", "a long enough one", address="10.0.0.2").name == "ada"
-
-
-def test_a_throttle_forgets_with_time():
-    clock = [0.0]
-    throttle = Throttle(failures=2, seconds=10, clock=lambda: clock[0])
-    throttle.failed("x")
-    throttle.failed("x")
-    with pytest.raises(TooManyTries):
-        throttle.check("x")
-    clock[0] = 10.1
-    throttle.check("x")
 
 
 def test_short_passwords_are_refused_and_verifying_nothing_is_false():
