@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlmodel import Session, col, or_, select
 
+from infra.database.identifiers import find_by_id_or_name, looks_like_id, refuse_id_as_name
 from infra.database.tables_knowledge import Collection, CollectionMember
 from infra.errors import Conflict, InvalidInput, NotAllowed, NotFound
 
@@ -31,6 +32,7 @@ def clean_name(name: str) -> str:
     name = " ".join(name.split())
     if not name or len(name) > NAME_LENGTH or "/" in name or not name.isprintable():
         raise InvalidInput(f"A collection needs a name of at most {NAME_LENGTH} characters, without '/'.")
+    refuse_id_as_name(name, "a collection")
     return name
 
 
@@ -42,13 +44,17 @@ def readable_collections(session: Session, user_id: str) -> list[Collection]:
 
 
 def find_collection(session: Session, user_id: str, name: str, *, write: bool = False) -> Collection:
-    """The collection that ``name`` means for a person: by id, or by name (their own before shared ones).
+    """The collection that ``name`` means for a person: by id, else by name (their own before shared ones).
+
+    The rule is :mod:`infra.database.identifiers`: a text in the form of an id is an id only.
 
     Raises:
         NotFound: none that they may read; whether others exist is not told.
         NotAllowed: they may read it, but not change it.
     """
-    candidates = [c for c in readable_collections(session, user_id) if name in (c.id, c.name)]
+    candidates = find_by_id_or_name(name, readable_collections(session, user_id), lambda c: (c.id, c.name))
+    if not candidates and looks_like_id(name):
+        raise NotFound(f"There is no collection with the id '{name}'.")
     if not candidates:
         raise NotFound(f"There is no collection '{name}'. Make it by adding documents to it.")
     collection = min(candidates, key=lambda c: c.owner_id != user_id)
@@ -61,12 +67,15 @@ def collection_to_fill(session: Session, user_id: str, name: str) -> Collection:
     """The collection ``name`` of a person who adds to it; made (private, theirs) where there is none.
 
     Raises:
+        NotFound: it has the form of an id, and they may read no collection with that id.
         NotAllowed: there is one that they may only read.
         InvalidInput: the name cannot be one.
     """
     try:
         return find_collection(session, user_id, name, write=True)
     except NotFound:
+        if looks_like_id(name):
+            raise
         return create_collection(session, user_id, name)
 
 

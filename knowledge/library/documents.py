@@ -23,7 +23,19 @@ from infra.objectstore import ObjectStore
 from knowledge.chunking import Chunk
 from knowledge.index import Index
 from knowledge.library.packs import MEDIA_TYPE, pack_texts, pack_vectors, unpack_document, unpack_vectors, without
-from knowledge.library.rows import FACT_FIELDS, Prepared, Source, chunk_ids, chunk_of, chunk_row, entry_of, fill, in_parts, rows_named
+from knowledge.library.rows import (
+    FACT_FIELDS,
+    Prepared,
+    Source,
+    chunk_ids,
+    chunk_of,
+    chunk_row,
+    entry_of,
+    fill,
+    in_parts,
+    rows_meant,
+    rows_named,
+)
 from knowledge.library.versions import forget_versions, keep_texts, note_versions
 from knowledge.metadata import Facts
 from knowledge.reading import Document
@@ -123,18 +135,16 @@ class Library:
         return unpack_vectors(self.store.get(self.vector_bucket, str(document.vectors_key)), document.id)
 
     def find(self, names: Sequence[str]) -> list[KbDocument]:
-        """Documents by name or id. Raises NotFound for one that the collection does not have."""
+        """Documents by id or name, each once. Raises NotFound for one that the collection does not have."""
         with self.database.session() as session:
-            found = rows_named(session, self.collection.id, names)
-            for name in names:
-                row = found.get(name) or session.get(KbDocument, name)
-                if row is None or row.collection_id != self.collection.id:
-                    raise NotFound(f"The collection '{self.collection.name}' has no document '{name}'.")
-                found[name] = row
-        return [found[name] for name in dict.fromkeys(names)]
+            found = rows_meant(session, self.collection.id, names)
+        for name in names:
+            if name not in found:
+                raise NotFound(f"The collection '{self.collection.name}' has no document '{name}'.")
+        return list({found[name].id: found[name] for name in names}.values())
 
     def remove(self, *names: str) -> set[str]:
-        """Take documents out of the index, the tables and the store, by name or id, with the versions that they replaced.
+        """Take documents out of the index, the tables and the store, by id or name, with the versions that they replaced.
 
         Returns:
             The sha256 of every content that is gone, for whoever keeps something made of it.

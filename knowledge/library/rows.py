@@ -116,6 +116,18 @@ def rows_named(session: Session, collection_id: str, names: Sequence[str]) -> di
     return found
 
 
+def rows_meant(session: Session, collection_id: str, texts: Sequence[str]) -> dict[str, KbDocument]:
+    """The documents of the collection that these ids or names refer to, by the text given; an id wins over a name.
+
+    The rule is :mod:`infra.database.identifiers`; a document's name may look like an id, since it may be a record's.
+    """
+    rows = rows_named(session, collection_id, texts)
+    for part in in_parts(texts):
+        query = select(KbDocument).where(KbDocument.collection_id == collection_id, col(KbDocument.id).in_(part))
+        rows |= {row.id: row for row in session.exec(query)}
+    return rows
+
+
 def chunk_ids(session: Session, document_ids: Sequence[str]) -> list[int]:
     """Ids of all chunks of these documents."""
     found: list[int] = []

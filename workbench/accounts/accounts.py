@@ -17,6 +17,7 @@ from sqlalchemy import CursorResult, update
 from sqlmodel import Session, col, select
 
 from infra.database import Database
+from infra.database.identifiers import refuse_id_as_name
 from infra.database.people import MEMBER, ROLES, owner_of
 from infra.database.tables import ApiToken, SignInLink, User, now
 from infra.datafolder import DataFolder, write_private
@@ -73,6 +74,7 @@ class Accounts:
             raise InvalidInput(f"There is no role {role[:40]!r}. Roles are {', '.join(ROLES)}.")
         if not 1 <= len(name) <= 80 or not name.isprintable():
             raise InvalidInput("A name has 1 to 80 printable characters.")
+        refuse_id_as_name(name, "a user")
         hashed = hash_password(password) if password is not None else None
         with self.database.session() as session:
             if session.exec(select(User).where(User.name == name)).first():
@@ -181,6 +183,7 @@ class Accounts:
 
     def make_token(self, user: User, name: str) -> str:
         """A new API token for ``user``; shown this once."""
+        refuse_id_as_name(name, "a token")
         token = f"wb_{secrets.token_urlsafe(32)}"
         with self.database.session() as session:
             session.add(ApiToken(user_id=user.id, name=name, token_sha256=_sha256(token)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from infra.database.identifiers import find_by_id_or_name
 from infra.errors import Conflict, InvalidInput, NotFound
 from infra.settings import Settings
 from workbench.cli.running import Client
@@ -47,7 +48,6 @@ class LocalKnowledge:
             {**document, "collection_id": one["id"], "collection": one["name"]}
             for one in mine
             for document in self._room.documents(one["id"])
-            if identifier in (document["id"], document["document"])
         ]
         what = the_one(identifier, matches, mine)
         if what["what"] == "collection":
@@ -109,7 +109,7 @@ class RunningKnowledge:
         mine = self.collections()
         matches = self._client.get("/mlops/kb/documents", named=identifier)["documents"]
         if collection is not None:
-            matches = [one for one in matches if collection in (one["collection_id"], one["collection"])]
+            matches = find_by_id_or_name(collection, matches, lambda one: (one["collection_id"], one["collection"]))
             mine = []
         what = the_one(identifier, matches, mine)
         place = f"/mlops/kb/{what['collection_id']}"
@@ -117,7 +117,8 @@ class RunningKnowledge:
         return {name: what[name] for name in ("what", "name", "collection")}
 
     def rebuild(self, collection: str | None) -> list[dict[str, Any]]:
-        chosen = [one for one in self.collections() if (collection in (one["id"], one["name"]) if collection else one["may_write"])]
+        known = self.collections()
+        chosen = find_by_id_or_name(collection, known, _collection) if collection else [one for one in known if one["may_write"]]
         if not chosen and collection:
             raise NotFound(f"There is no collection '{collection}'.")
         return [{"name": one["name"], "chunks": self._client.post(f"/mlops/kb/{one['id']}/rebuild")["chunks"]} for one in chosen]
@@ -130,24 +131,25 @@ class RunningKnowledge:
 
 
 def the_one(identifier: str, documents: Sequence[dict[str, Any]], collections: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The one document or collection that an id or name means.
+    """The one document or collection that an id means, else a name (:mod:`infra.database.identifiers`).
 
     Raises:
         NotFound: none.
         Conflict: several; the message says what to add.
     """
-    found = [{**one, "what": "document", "name": one["document"]} for one in documents]
-    found += [
-        {**one, "what": "collection", "collection": one["name"], "collection_id": one["id"]}
-        for one in collections
-        if identifier in (one["id"], one["name"])
-    ]
+    known = [{**one, "what": "document", "name": one["document"]} for one in documents]
+    known += [{**one, "what": "collection", "collection": one["name"], "collection_id": one["id"]} for one in collections]
+    found = find_by_id_or_name(identifier, known, lambda one: (one["id"], one["name"]), any_name=True)
     if not found:
         raise NotFound(f"There is no document or collection '{identifier}'. See `workbench kb list`.")
     if len(found) > 1:
         where = ", ".join(f"the {one['what']} {one['id']} ({one['collection']})" for one in found)
         raise Conflict(f"'{identifier}' means several things: {where}. Give the id, or the collection with --collection.")
     return found[0]
+
+
+def _collection(card: dict[str, Any]) -> tuple[str, str]:
+    return card["id"], card["name"]
 
 
 def read_queries(path: Path) -> list[tuple[str, str]]:

@@ -12,12 +12,14 @@ from typing import Any, BinaryIO
 from sqlmodel import Session, col, func, select
 
 from infra.database import as_utc
+from infra.database.identifiers import find_by_id_or_name
 from infra.database.tables import User
 from infra.database.tables_knowledge import Collection, KbDocument
 from infra.errors import InvalidInput, NotFound
 from infra.objectstore import ObjectInfo
 from knowledge.library import FACT_FIELDS, StoredChunks, readable_collections, state_of
 from knowledge.library import find_collection as find_row
+from knowledge.library.rows import rows_meant
 from knowledge.library.states import LIVE
 from knowledge.reading import Document
 from workbench.accounts.audit import record
@@ -112,14 +114,17 @@ async def find_document(services: Services, user: User, collection: str, documen
 
 
 async def named_documents(services: Services, user: User, name: str) -> list[DocumentCard]:
-    """Documents of that id or name in all collections that the person may read."""
+    """The document of that id, else those of that name, in all collections that the person may read."""
 
     def work(session: Session) -> list[DocumentCard]:
         collections = {row.id: row for row in readable_collections(session, user.id)}
         query = select(KbDocument).where(
             col(KbDocument.collection_id).in_(list(collections)), (KbDocument.name == name) | (KbDocument.id == name)
         )
-        return [card_of(row, collections[row.collection_id]) for row in session.exec(query.limit(MOST))]
+        found = find_by_id_or_name(
+            name, session.exec(query.order_by(col(KbDocument.id) != name).limit(MOST)), lambda row: (row.id, row.name), any_name=True
+        )
+        return [card_of(row, collections[row.collection_id]) for row in found]
 
     return await services.database.run(work)
 
@@ -152,14 +157,15 @@ def facts_as_typed(card: DocumentCard, typed: Mapping[str, str]) -> dict[str, An
 async def remove_documents(services: Services, user: User, collection: str, documents: Sequence[str]) -> None:
     """Remove documents from index, tables and store. Raises NotFound where one is not there; then none goes."""
 
-    def work(session: Session) -> str:
+    def work(session: Session) -> tuple[str, list[str]]:
         row = find_row(session, user.id, collection, write=True)
-        for name in documents:
-            found = _document(session, row, name)
-            record(session, "kb.document.removed", user_id=user.id, subject=found.name, collection=row.id)
-        return row.id
+        found = [_document(session, row, name) for name in documents]
+        for one in found:
+            record(session, "kb.document.removed", user_id=user.id, subject=one.name, collection=row.id)
+        return row.id, [one.id for one in found]
 
-    await services.librarian.remove(await services.database.run(work), documents)
+    identifier, ids = await services.database.run(work)
+    await services.librarian.remove(identifier, ids)
 
 
 async def read_document_text(services: Services, user: User, collection: str, document: str) -> Document:
@@ -214,8 +220,7 @@ def card_of(row: KbDocument, collection: Collection) -> DocumentCard:
 
 
 def _document(session: Session, collection: Collection, name: str) -> KbDocument:
-    row = session.exec(select(KbDocument).where(KbDocument.collection_id == collection.id, KbDocument.name == name)).first()
-    row = row or session.get(KbDocument, name)
-    if row is None or row.collection_id != collection.id:
+    row = rows_meant(session, collection.id, [name]).get(name)
+    if row is None:
         raise NotFound(f"The collection '{collection.name}' has no document '{name}'.")
     return row
