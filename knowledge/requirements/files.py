@@ -1,4 +1,7 @@
-"""Files of requirements: CSV with the columns ``id,text[,severity,topic,modality]``, or one requirement a line."""
+"""Files of requirements: CSV with the columns ``id,text[,severity,topic,modality]``, or one requirement a line.
+
+``requirements.csv`` of an analysis (:data:`REPORT_COLUMNS`) is read, too: what else it tells of a requirement is left out.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from infra.csv_export import unguarded
 from infra.errors import InvalidInput, NotFound, TooLarge
 from knowledge.reading.plain import decode
 from knowledge.requirements.contract import Policy, Requirement
 from knowledge.requirements.wording import read_wording, without_marks
 
 COLUMNS = ("id", "text", "severity", "topic", "modality")
+REPORT_COLUMNS = (
+    "id", "text", "modality", "severity", "topic", "policy", "policy_page", "standing", "verdict", "reviewed",
+    "satisfied", "violated", "not_addressed", "conflict", "page", "start", "end", "evidence", "difference", "action",
+)  # fmt: skip
+"""Of the table that an analysis gives; its first five are those of a file of requirements."""
+LONGEST_TEXT = 4_000
 MOST_BYTES = 20_000_000
 MOST_REQUIREMENTS = 5_000
 
@@ -25,7 +35,7 @@ class Line(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     id: str = Field(min_length=1, max_length=200)
-    text: str = Field(min_length=3, max_length=4_000)
+    text: str = Field(min_length=3, max_length=LONGEST_TEXT)
     severity: Literal["low", "medium", "high", "critical"] | None = None
     topic: str = Field(default="", max_length=200)
     modality: Literal["obligation", "prohibition", "permission"] | None = None
@@ -88,7 +98,8 @@ def parse_requirements(text: str, name: str) -> list[Requirement]:
 
 
 def _table(text: str, name: str, columns: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    if unknown := [one for one in columns if one not in COLUMNS]:
+    known = REPORT_COLUMNS if set(columns) == set(REPORT_COLUMNS) else COLUMNS
+    if unknown := [one for one in columns if one not in known]:
         raise InvalidInput(f"{name} has a column '{unknown[0]}'. A file of requirements has the columns id,text[,severity,topic,modality].")
     if "id" not in columns:
         raise InvalidInput(f"{name} has no column 'id'. A file of requirements has the columns id,text[,severity,topic,modality].")
@@ -102,7 +113,8 @@ def _table(text: str, name: str, columns: list[str]) -> list[tuple[int, dict[str
             continue
         if len(row) > len(columns):
             raise InvalidInput(f"Line {reader.line_num} of {name} has more cells than columns: put a text with a comma in double quotes.")
-        found.append((reader.line_num, dict(zip(columns, row, strict=False))))
+        cells = zip(columns, map(unguarded, row), strict=False)
+        found.append((reader.line_num, {name: cell for name, cell in cells if name in COLUMNS}))
     return found
 
 

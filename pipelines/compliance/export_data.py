@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 
+from infra.csv_export import write_csv
+from knowledge.requirements.files import LONGEST_TEXT, REPORT_COLUMNS
 from pipelines.compliance.actions import recommended
 from pipelines.compliance.contract import ComplianceReport, RequirementVerdict
 from pipelines.compliance.wording import STANDINGS, deciding, on_one_line, standing
-
-COLUMNS = (
-    "id", "text", "modality", "severity", "topic", "policy", "policy_page", "standing", "verdict", "reviewed",
-    "satisfied", "violated", "not_addressed", "conflict", "page", "start", "end", "evidence", "difference", "action",
-)  # fmt: skip
 
 
 def report_json(report: ComplianceReport) -> str:
@@ -24,15 +19,9 @@ def report_json(report: ComplianceReport) -> str:
 def report_csv(report: ComplianceReport) -> str:
     """One row a requirement in the policies' order; the evidence is the span that the verdict rests on.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe before it: documents come from strangers.
+    The file can be read again as a file of requirements (:mod:`knowledge.requirements.files`).
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for one in report.requirements:
-        row = _row(one)
-        writer.writerow([_plain(row[name]) for name in COLUMNS])
-    return out.getvalue()
+    return write_csv(REPORT_COLUMNS, map(_row, report.requirements))
 
 
 def _row(one: RequirementVerdict) -> dict[str, object]:
@@ -40,7 +29,7 @@ def _row(one: RequirementVerdict) -> dict[str, object]:
     probabilities = {name: f"{value:.3f}" for name, value in one.probabilities.as_dict().items()}
     return {
         "id": requirement.id,
-        "text": on_one_line(requirement.text, 2000),
+        "text": on_one_line(requirement.text, LONGEST_TEXT),
         "modality": requirement.modality,
         "severity": requirement.severity,
         "topic": requirement.topic,
@@ -58,9 +47,3 @@ def _row(one: RequirementVerdict) -> dict[str, object]:
         "difference": found.difference if found else "",
         "action": action.text if action else "",
     }
-
-
-def _plain(value: object) -> object:
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from typing import Any
 
+from infra.csv_export import write_csv
 from pipelines.imaging.report import Report
 
 COLUMNS = ("name", "label", "side", "value", "unit", "confidence", "definition")
@@ -13,17 +13,12 @@ COLUMNS = ("name", "label", "side", "value", "unit", "confidence", "definition")
 
 def statistics_csv(report: Report) -> str:
     """One row a measurement, then one a lesion (``lesion 1 centre x`` ... in scanner mm)."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for item in report.measurements:
-        row = item.model_dump()
-        writer.writerow(["" if row[name] is None else row[name] for name in COLUMNS])
+    rows: list[dict[str, Any]] = [item.model_dump() for item in report.measurements]
     for number, lesion in enumerate(report.lesions, 1):
         for axis, value in zip("xyz", lesion.center_mm, strict=True):
-            text = "Mean place of its voxels, scanner mm, RAS+."
-            writer.writerow([f"lesion {number} centre {axis}", "", lesion.side or "", value, "mm", "", text])
-    return out.getvalue()
+            place = {"name": f"lesion {number} centre {axis}", "side": lesion.side, "value": value, "unit": "mm"}
+            rows.append({**place, "definition": "Mean place of its voxels, scanner mm, RAS+."})
+    return write_csv(COLUMNS, rows)
 
 
 def statistics_json(report: Report) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
+from typing import Any
 
+from infra.csv_export import write_csv
 from pipelines.imaging.cohort.entries import FACTS, Entry
 from pipelines.imaging.cohort.outliers import scores, spreads
 
@@ -21,28 +21,21 @@ def measurements_csv(entries: Sequence[Entry]) -> str:
     lead = [name for name in LEAD if name not in FACTS or name in facts]
     measures = list(dict.fromkeys(name for entry in entries for name in entry.row if name not in LEAD))
     far = scores(entries, spreads(entries))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [*lead, *measures], lineterminator="\n", restval="", extrasaction="ignore")
-    writer.writeheader()
+    rows: list[dict[str, Any]] = []
     for entry in entries:
         z, sentence = far[entry.name]
-        writer.writerow(
+        rows.append(
             {
                 **entry.row,
                 **entry.facts,
-                "scan": _plain(entry.name),
+                "scan": entry.name,
                 "state": entry.state,
                 "code": entry.error.get("code", "") if entry.state == "failed" else "",
                 "reason": entry.reason,
                 "quality_reasons": " ".join(entry.reasons),
-                "same_as": _plain(entry.same_as or ""),
+                "same_as": entry.same_as,
                 "robust_z": z if sentence else "",
                 "stands_out_by": sentence,
             }
         )
-    return out.getvalue()
-
-
-def _plain(text: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+    return write_csv([*lead, *measures], rows)
