@@ -231,6 +231,17 @@ class EntailmentRole(Protocol):
     async def entail(self, pairs: Sequence[tuple[str, str]], *, version: str | None = None) -> Entailment: ...
 
 
+def checked_texts(texts: Sequence[str]) -> list[str]:
+    """Texts to embed as a list.
+
+    Raises:
+        InvalidInput: something else is among them.
+    """
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise InvalidInput("Send a list of texts to embed.")
+    return list(texts)
+
+
 def checked_pairs(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Pairs of (claim, passage) as a list.
 

@@ -28,6 +28,7 @@ from serving.contracts import (
     Volume,
     WriteOptions,
     checked_pairs,
+    checked_texts,
 )
 from serving.roles import Roles
 
@@ -61,8 +62,7 @@ class HttpEmbedding:
         self._gateway = gateway
 
     async def embed(self, texts: Sequence[str], *, version: str | None = None) -> Embeddings:
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise InvalidInput("Send a list of texts to embed.")
+        texts = checked_texts(texts)
         parts: list[np.ndarray] = []
         model: ModelRef | None = None
         for start in range(0, max(1, len(texts)), 1024):  # the gateway takes this many at once

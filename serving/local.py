@@ -13,14 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from infra.errors import InvalidInput
 from infra.settings import Settings
 from serving.backends.batching import Batcher
 from serving.backends.contract import Backend
 from serving.backends.shelf import Shelf
 from serving.backends.table import make_backend
 from serving.champions import read_catalogue, read_champions
-from serving.contracts import ENTAILMENT_LABELS, Delta, Embeddings, Entailment, Message, Segmentation, Volume, WriteOptions, checked_pairs
+from serving.contracts import (
+    ENTAILMENT_LABELS,
+    Delta,
+    Embeddings,
+    Entailment,
+    Message,
+    Segmentation,
+    Volume,
+    WriteOptions,
+    checked_pairs,
+    checked_texts,
+)
 from serving.roles import Roles
 
 CHUNK = 64
@@ -47,8 +57,7 @@ class LocalEmbedding:
 
     async def embed(self, texts: Sequence[str], *, version: str | None = None) -> Embeddings:
         """Raises InvalidInput where ``texts`` is not a list of texts."""
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise InvalidInput("Send a list of texts to embed.")
+        texts = checked_texts(texts)
         async with self.shelf.use(version) as backend:
             batcher = self._batchers.get(backend)
             if batcher is None:

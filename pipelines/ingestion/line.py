@@ -10,12 +10,12 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from infra.errors import Cancelled, IntegrityError, InvalidInput, NotFound, WorkbenchError, find_workbench_error
+from infra.errors import Cancelled, IntegrityError, InvalidInput, NotFound, Timeout, WorkbenchError, find_workbench_error
 from infra.telemetry import logger
 from knowledge.library import Prepared
 from pipelines.definition import StageContext
@@ -184,8 +184,29 @@ class Line:
 
     async def _embed(self, model: KnownModel) -> None:
         while (parcel := await self._to_embed.get()) is not None:
-            await self._to_store.put(await self._embedded(parcel, model))
+            async for part in self._embedded_parts(parcel, model):
+                await self._to_store.put(part)
         await self._to_store.put(None)
+
+    async def _embedded_parts(self, parcel: Parcel, model: KnownModel) -> AsyncIterator[Parcel]:
+        """The parcel, embedded; without the documents that the model fails on, which are marked as failed.
+
+        An error says that something in a call could not be embedded, not what: halves are tried until one document is left.
+        """
+        embedded, error = None, None
+        try:
+            embedded = await self._embedded(parcel, model)
+        except Exception as caught:
+            error = self._error(caught, *_names(parcel.documents), doing="embedded")
+        if embedded is not None:
+            yield embedded
+        elif error is not None and len(parcel.documents) == 1:
+            await self._failed_chunked(parcel.documents[0], error)
+        else:
+            half = len(parcel.documents) // 2
+            for documents in (parcel.documents[:half], parcel.documents[half:]):
+                async for part in self._embedded_parts(Parcel(documents, []), model):
+                    yield part
 
     async def _embedded(self, parcel: Parcel, model: KnownModel) -> Parcel:
         began = time.perf_counter()
@@ -233,16 +254,28 @@ class Line:
             for item, vectors in zip(parcel.documents, parcel.vectors, strict=True)
         ]
         assert self.model is not None
-        await self._desk.put(self._collection, prepared, self.model.digest)
+        try:
+            await self._desk.put(self._collection, prepared, self.model.digest)
+        except Exception as caught:
+            error = self._error(caught, *_names([item for parcel in parcels for item in parcel.documents]), doing="stored")
+            if len(prepared) == 1:
+                await self._failed_chunked(parcels[0].documents[0], error)
+            else:  # nothing was stored: each alone, so that only those fail that cannot be
+                for parcel in parcels:
+                    for item, vectors in zip(parcel.documents, parcel.vectors, strict=True):
+                        await self._put([Parcel([item], [vectors])])
+            return
         self.seconds["store"] = round(self.seconds["store"] + time.perf_counter() - began, 3)
         self._ended([item.document.name for item in prepared])
 
     async def _add_twin(self, file: BatchFile, model: KnownModel) -> None:
-        if not await self._desk.copy_twin(self._collection, file.listed):
-            parcel = await self._read_file(file)  # its twin failed, and so will this one, or it was removed meanwhile
-            if parcel is not None:
-                await self._put([await self._embedded(parcel, model)])
-        self._ended([file.name])
+        if await self._desk.copy_twin(self._collection, file.listed):
+            self._ended([file.name])
+            return
+        parcel = await self._read_file(file)  # its twin failed, and so will this one, or it was removed meanwhile
+        if parcel is not None:
+            async for part in self._embedded_parts(parcel, model):
+                await self._put([part])
 
     # -- what people see
 
@@ -260,14 +293,22 @@ class Line:
         await self._desk.fail(self._collection, said, files or [])
         self._ended(list(errors))
 
-    def _error(self, caught: Exception, name: str) -> WorkbenchError:
-        """What a document failed by. What concerns all documents is raised on."""
+    async def _failed_chunked(self, item: Chunked, error: WorkbenchError) -> None:
+        await self._failed({item.document.name: error}, [item.source.key] if item.source.key else [])
+
+    def _error(self, caught: Exception, *names: str, doing: str = "read") -> WorkbenchError:
+        """What documents failed by, logged. What concerns all documents (no model, no room, no collection) is raised on."""
+        if isinstance(caught, TimeoutError):
+            raise Timeout("The embedding model took too long. Try again later, or raise jobs.stage_timeout_seconds.")
         error = find_workbench_error(caught)
-        if error is not None and not isinstance(error, InvalidInput | NotFound | IntegrityError):
+        of_documents = (InvalidInput, IntegrityError, *((NotFound,) if doing == "read" else ()))  # a stored file that is gone
+        if error is not None and error.code != WorkbenchError.code and not isinstance(error, of_documents):
             raise error
+        facts = {"documents": list(names[:3]), "count": len(names), "doing": doing}
         if error is None:
-            log.error("a document could not be read by an error of the program", document=name, exc_info=caught)
-            error = WorkbenchError(f"The program failed on this document ({type(caught).__name__}). The log has the details.")
+            log.error("documents failed by an error of the program", **facts, exc_info=caught)
+            return WorkbenchError(f"The program failed on this document ({type(caught).__name__}). The log has the details.")
+        log.warning("documents failed", **facts, code=error.code, error=error.message[:1000])
         return error
 
     async def _give_up(self, error: BaseException) -> None:
@@ -289,6 +330,10 @@ def _some(records: Iterator[Record]) -> list[Record]:
         if len(part) >= RECORDS_AT_ONCE:
             break
     return part
+
+
+def _names(documents: Sequence[Chunked]) -> list[str]:
+    return [item.document.name for item in documents]
 
 
 def _first(error: BaseException) -> BaseException:

@@ -52,6 +52,19 @@ async def test_errors_come_back_as_themselves(served: Served) -> None:
             pass
 
 
+async def test_what_is_too_much_for_one_message_is_sent_in_several(served: Served) -> None:
+    # A replica refuses messages above 4 MB, and a caller answers above 4 MB.
+    long = await served.roles.embedding.embed(["a" * 900_000] * 5 + ["brain"])
+    assert np.abs(long.vectors[-1:] - (await served.roles.embedding.embed(["brain"])).vectors).max() < 1e-4
+    many = await served.roles.embedding.embed(["x"] * 2_900)
+    assert many.vectors.shape == (2_900, 384)
+    read = await served.roles.entailment.entail([("Wheels turn.", "All wheels turn. " + "z" * 900_000)] * 5)
+    assert read.probabilities.shape == (5, 3)
+    assert (await served.roles.embedding.embed([])).vectors.shape == (0, 384)
+    with pytest.raises(TooLarge, match="3 MB"):
+        await served.roles.embedding.embed(["a" * 5_000_000])
+
+
 async def test_the_correlation_id_stands_in_the_replicas_log(served: Served) -> None:
     with correlated("trace-me-123"):
         await served.roles.embedding.embed(["x"])

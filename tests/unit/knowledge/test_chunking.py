@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.chunking import ChunkOptions, chunk_document, embedding_text, sentence_spans
+from knowledge.chunking import ChunkOptions, chunk_document, embedding_text, sentence_spans, tokens
 from knowledge.chunking.tokens import embedded_tokens
 from knowledge.reading.document import Document, Page, with_paths
 from knowledge.reading.plain import markdown_blocks, text_blocks
@@ -94,6 +95,35 @@ def test_the_embedding_models_own_tokens_bound_the_chunks():
     text = "Pharmacokinetics of hydroxychloroquine. " * 200
     chunks = chunk_document(record_document("r", text, title="Title"), embedded_tokens())
     assert max(len(embedded_tokens().starts(embedding_text("Title", c.context, c.text))) for c in chunks) <= 254
+
+
+@pytest.mark.parametrize("kind", ["paragraph", "heading", "table"])
+def test_a_word_without_end_is_cut_by_characters(kind: str):
+    # One unknown token to the model, however long: tokens alone do not bound a chunk.
+    text = "Before. " + "a" * 50_000 + " after." + " " * 9_000
+    document = Document("w", "text/plain", (Page(1, 0, text),), with_paths([(kind, 0, len(text), 1, 1)], text), False)
+    chunks = chunk_document(document, embedded_tokens())
+    assert len(chunks) >= 13 and max(len(chunk.text) for chunk in chunks) <= 4000
+    assert max(len(chunk.context) for chunk in chunks) <= 4000
+    covered = set()
+    for chunk in chunks:
+        assert chunk.text == text[chunk.start : chunk.end] and chunk.text.strip()
+        covered.update(range(chunk.start, chunk.end))
+    assert all(at in covered for at in range(len(text.rstrip())) if text[at] != " ")
+
+
+def test_tokens_are_the_same_whether_counted_in_pieces_or_at_once(monkeypatch: pytest.MonkeyPatch):
+    text = "Pharmacokinetics of hydroxychloroquine,\n\nmeasured twice. " * 40
+    whole = embedded_tokens().starts(text)
+    monkeypatch.setattr(tokens, "AT_ONCE", 97)
+    assert embedded_tokens().starts(text) == whole and len(whole) > 400
+
+
+@pytest.mark.parametrize("text", ["." * 300_000 + "x", "Dr. Xu met Prof. Li and said no. 4 " * 20_000, "a" * 2_000_000 + ". B."])
+def test_sentences_of_a_hostile_text_are_found_in_time_that_grows_with_it(text: str):
+    began = time.process_time()
+    sentence_spans(text)
+    assert time.process_time() - began < 5  # minutes, where each stop looks back to the beginning
 
 
 @pytest.mark.parametrize(

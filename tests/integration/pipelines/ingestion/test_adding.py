@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.errors import Conflict, InvalidInput, ModelMissing, NotFound, Unavailable
+from infra.errors import Conflict, InvalidInput, ModelMissing, NotFound, Unavailable, WorkbenchError
 from infra.settings import Settings, load_settings
+from knowledge.library import Library
 from pipelines.ingestion import KnowledgeRoom, line, open_knowledge
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
@@ -170,6 +171,40 @@ def test_many_records(room: KnowledgeRoom, tmp_path: Path, model: WordsEmbedding
     assert room.search("Word1234", "many", 1)[0].document == "d1234"
     calls = len(model.calls)
     assert len(room.add(path, "many")["documents"]) == MANY and len(model.calls) == calls
+
+
+class Picky(WordsEmbedding):
+    """Fails, without saying why, on any call that holds a text with the word "poison"."""
+
+    async def embed(self, texts, *, version=None):
+        if any("poison" in text for text in texts):
+            raise WorkbenchError("The model failed: AioRpcError.")
+        return await super().embed(texts, version=version)
+
+
+def test_a_document_that_cannot_be_embedded_fails_alone(settings: Settings, folder: Path):
+    (folder / "bad.md").write_text("# Bad\n\nThis has poison in it.\n")
+    records = "\n".join(json.dumps({"id": f"r{n}", "text": f"Record {n} of {'poison' if n in (7, 40) else 'bread'}."}) for n in range(60))
+    (folder / "records.jsonl").write_text(records)
+    with open_knowledge(settings, roles=Roles(embedding=Picky())) as room:
+        added = room.add(folder, "papers")
+        failed = {said["document"]: said["error"] for said in added["documents"] if said["state"] == "failed"}
+        assert set(failed) == {"bad.md", "r7", "r40"} and len(added["documents"]) == 63
+        assert all(error["code"] == "internal" and "AioRpcError" in error["message"] for error in failed.values())
+        assert room.search("hippocampus", "papers", 1)[0].document == "deep/brain.md"
+        assert room.search("Record 39", "papers", 1)[0].document == "r39"
+
+
+def test_a_document_that_cannot_be_stored_fails_alone(room: KnowledgeRoom, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    real = Library.put_many
+
+    def put_many(self, prepared, **named):
+        if any(item.document.name == "heart.md" for item in prepared):
+            raise ValueError("this one breaks the tables")
+        return real(self, prepared, **named)
+
+    monkeypatch.setattr(Library, "put_many", put_many)
+    assert states(room.add(folder, "papers")) == {"heart.md": "failed", "deep/brain.md": "ready"}
 
 
 def test_a_killed_process_reads_nothing_twice(tmp_path: Path):

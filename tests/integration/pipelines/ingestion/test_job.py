@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from docx import Document as WordDocument
 from sqlmodel import Session, select
 
 from infra.database import Database, migrate
@@ -96,6 +97,42 @@ async def test_killed_in_the_middle_it_goes_on_and_reads_nothing_twice(served: S
     assert all(times[digest[name]] == 1 for name in before) and set(digest.values()) == set(times)
     answers = await desk.search(collection, [f"what nobody knew of the {subject}" for subject in SUBJECTS], 1)
     assert [passages[0].document for passages in answers] == [f"{subject}.md" for subject in SUBJECTS]
+    await desk.delete(collection)
+    jobs.close()
+    database.close()
+
+
+async def test_a_document_of_one_endless_word_leaves_the_others_ready(served: Served, tmp_path: Path):
+    """The word is one token to the model, so chunks were as long as it, and one call of the model too large for a message."""
+    from ray import serve
+
+    settings = served.settings
+    database = Database(settings.database_url)
+    migrate(database)
+    jobs = Jobs(settings, database)
+    desk = RemoteLibrarian(serve.get_deployment_handle(LIBRARIAN, app_name=APP))
+
+    def make(session: Session) -> tuple[str, str]:
+        owner, _ = owner_of(session)
+        return owner.id, create_collection(session, owner.id, "words").id
+
+    owner, collection = await database.run(make)
+    batches = BatchStore(make_object_store(settings), settings.storage.buckets.kb_raw, collection)
+    word = WordDocument()
+    word.add_paragraph("a" * 5_000_000)
+    word.save(str(tmp_path / "word.docx"))
+    for subject in ("kidney", "liver"):
+        (tmp_path / f"{subject}.md").write_text(f"# The {subject}\n\nOne sentence about the {subject}.\n")
+    files = [batches.keep(name, tmp_path / name) for name in ("kidney.md", "word.docx", "liver.md")]
+    job = await jobs.submit(
+        "ingestion", owner_id=owner, title="3 files", input={"collection": collection, "manifest": batches.write(files), "name": "3 files"}
+    )
+    async with asyncio.timeout(200):
+        assert (await jobs.wait(job.id)).state == "done"
+    said = {one["document"]: one for one in await desk.states(collection, ["kidney.md", "liver.md", "word.docx"])}
+    assert {name: one["state"] for name, one in said.items()} == {"kidney.md": "ready", "liver.md": "ready", "word.docx": "ready"}
+    assert said["word.docx"]["chunks"] == 1250
+    assert [found[0].document for found in await desk.search(collection, ["kidney", "liver"], 1)] == ["kidney.md", "liver.md"]
     await desk.delete(collection)
     jobs.close()
     database.close()
