@@ -48,6 +48,10 @@ class Gateway(Section):
     )
     session_hours: int = Field(default=24 * 14, gt=0, description="How long a signed-in session lasts, in hours.")
     sign_in_link_minutes: int = Field(default=60, gt=0, description="How long a one-time sign-in link can be used, in minutes.")
+    invitation_hours: int = Field(
+        default=48, gt=0, description="How long the link can be used that a person gets who is added or reset, in hours."
+    )
+    token_days: int = Field(default=90, gt=0, description="How long an API token is valid, in days; also the most that can be asked for.")
 
 
 class Database(Section):

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from infra.errors import WorkbenchError
 from infra.telemetry import logger
 from workbench.api.auth import auth_routes
 from workbench.api.body_limits import BodyLimits
@@ -21,7 +23,7 @@ from workbench.api.compliance_files import compliance_file_routes
 from workbench.api.correlation import Correlation
 from workbench.api.docs import install_docs
 from workbench.api.health import health_routes
-from workbench.api.identity import Guard
+from workbench.api.identity import Guard, identify
 from workbench.api.imaging import imaging_routes
 from workbench.api.jobs import job_routes
 from workbench.api.knowledge import knowledge_routes
@@ -30,6 +32,7 @@ from workbench.api.mlflow_proxy import MlflowProxy
 from workbench.api.models import model_routes
 from workbench.api.notifications import notification_routes
 from workbench.api.objects import object_routes
+from workbench.api.open_connections import OpenConnections
 from workbench.api.problems import install_problems
 from workbench.api.questions import question_routes
 from workbench.api.uploads import upload_routes
@@ -38,6 +41,7 @@ from workbench.services.promotions import Promotions
 from workbench.services.uploads import remove_leftovers
 
 log = logger(__name__)
+OWNER_TOKEN_CHECK_SECONDS = 6 * 3600.0
 
 
 def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
@@ -49,11 +53,14 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
     """
     metrics = GatewayMetrics()
     mlflow = MlflowProxy(services)
+    connections = OpenConnections(services.accounts)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(remove_leftovers, services)
         tasks = [asyncio.create_task(_connect(services)), asyncio.create_task(Promotions(services).run())]
+        tasks.append(asyncio.create_task(connections.run(functools.partial(identify, services.accounts))))
+        tasks.append(asyncio.create_task(_keep_owner_token(services)))
         yield
         for task in tasks:
             task.cancel()
@@ -87,7 +94,7 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
     app.include_router(object_routes(services))
     app.include_router(mlflow.routes())
     # The layer added last is the outermost: an id for all, then counting, then the size of bodies, then who it is.
-    app.add_middleware(Guard, accounts=services.accounts, public_url=services.settings.gateway.public_url)
+    app.add_middleware(Guard, accounts=services.accounts, connections=connections, public_url=services.settings.gateway.public_url)
     app.add_middleware(BodyLimits, limits=services.settings.gateway, routes=app.routes)
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(Correlation)
@@ -102,3 +109,14 @@ async def _connect(services: Services) -> None:
     if services.cluster is not None:
         services.connected = await services.cluster.connect()
         services.desk = await asyncio.to_thread(services.cluster.librarian)
+
+
+async def _keep_owner_token(services: Services) -> None:
+    """The owner's token in the data folder is renewed before it expires, however long this process runs."""
+    accounts = services.accounts
+    while True:
+        await asyncio.sleep(OWNER_TOKEN_CHECK_SECONDS)
+        try:
+            await asyncio.to_thread(lambda: accounts.ensure_owner_token(accounts.ensure_owner()))
+        except WorkbenchError as error:
+            log.warning("the owner's token could not be checked", reason=error.message)

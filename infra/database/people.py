@@ -26,7 +26,7 @@ def may_promote(user: User) -> bool:
 
 def owner_of(session: Session) -> tuple[User, bool]:
     """The owner, and whether they were made just now (named as the person of this machine, without a password)."""
-    owner = session.exec(select(User).where(User.role == OWNER).order_by(col(User.created_at))).first()
+    owner = session.exec(select(User).where(User.role == OWNER, col(User.disabled_at).is_(None)).order_by(col(User.created_at))).first()
     if owner is not None:
         return owner, False
     owner = User(name=_machine_name(), role=OWNER)

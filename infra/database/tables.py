@@ -27,8 +27,20 @@ class User(SQLModel, table=True):
     name: str = Field(index=True, unique=True)
     role: str = Field(description="owner, promoter, member: see infra.database.people")
     password_hash: str | None = None
-    session_epoch: int = Field(default=0, description="Raised to end every session of this person.")
     created_at: datetime = Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))
+    disabled_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)), description="Refused everywhere since.")
+
+
+class UserSession(SQLModel, table=True):
+    """A browser that is signed in; its cookie is the id, signed. It holds until it expires or is ended."""
+
+    __tablename__ = "user_sessions"  # pyright: ignore[reportAssignmentType]
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    user_id: str = Field(foreign_key="users.id", index=True)
+    created_at: datetime = Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))
+    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    ended_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
 
 
 class ApiToken(SQLModel, table=True):
@@ -41,6 +53,8 @@ class ApiToken(SQLModel, table=True):
     name: str
     token_sha256: str = Field(unique=True, index=True)
     created_at: datetime = Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))
+    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    last_used_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)), description="To some minutes.")
     revoked_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
 
 

@@ -1,4 +1,5 @@
-"""Users, one-time sign-in links, API tokens and passwords.
+"""How people sign in, and who asks: one-time links, passwords, sessions and API tokens. :mod:`workbench.accounts.people`
+manages the people themselves.
 
 All methods are blocking; async code calls them with ``asyncio.to_thread``, and those that take a password in the thread
 ``Accounts.passwords``. Secrets are kept as hashes
@@ -7,21 +8,23 @@ only: a stolen database signs nobody in.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import threading
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
-from sqlalchemy import CursorResult, update
+from sqlalchemy import CursorResult, delete, update
 from sqlmodel import Session, col, select
 
-from infra.database import Database
+from infra.database import Database, as_utc
 from infra.database.identifiers import refuse_id_as_name
 from infra.database.people import MEMBER, ROLES, owner_of
-from infra.database.tables import ApiToken, SignInLink, User, now
+from infra.database.tables import ApiToken, SignInLink, User, UserSession, now
 from infra.datafolder import DataFolder, write_private
-from infra.errors import InvalidInput, NotFound, NotSignedIn
+from infra.errors import InvalidInput, NotFound, NotSignedIn, WorkbenchError
 from infra.settings import Settings
 from workbench.accounts.audit import record
 from workbench.accounts.limits import SignInLimits
@@ -29,6 +32,10 @@ from workbench.accounts.passwords import PasswordThread, hash_password, verify_p
 from workbench.accounts.sessions import Devices, Sessions
 
 CACHE_SECONDS = 5.0
+USE_NOTED_EVERY = timedelta(minutes=5)
+ENDED_SESSIONS_KEPT = timedelta(days=30)
+DISABLED = "This account is disabled. Ask an owner of the workbench."
+OWNER_TOKEN = "owner's token in the data folder"  # noqa: S105  a token's name
 WRONG = "The name or the password is wrong. Without a password, sign in by a link: `workbench login` prints one."
 
 
@@ -52,6 +59,10 @@ class Accounts:
         # Every request asks who it is: a few seconds of memory spare the database. Changes made here forget it at once.
         self._cache: dict[str, tuple[float, User | None]] = {}
         self._cache_lock = threading.Lock()
+        self._changes = 0
+        self._uses: dict[str, datetime] = {}
+        self.on_change: list[Callable[[], None]] = []
+        """Called, in any thread, when a session, token or person has ended or changed."""
 
     # -- people
 
@@ -94,15 +105,23 @@ class Accounts:
 
     # -- one-time links
 
-    def make_link(self, user: User, *, next_path: str = "/", url: str | None = None) -> str:
-        """A full address (below ``url``, by default the settings') that signs ``user`` in, once, while it is fresh."""
+    def make_link(self, user: User, *, next_path: str = "/", url: str | None = None, valid: timedelta | None = None) -> str:
+        """A full address (below ``url``, by default the settings') that signs ``user`` in, once, while it is ``valid``
+        (by default ``gateway.sign_in_link_minutes``)."""
         secret = secrets.token_urlsafe(24)
-        expires = now() + timedelta(minutes=self.settings.gateway.sign_in_link_minutes)
+        expires = now() + (valid or timedelta(minutes=self.settings.gateway.sign_in_link_minutes))
         with self.database.session() as session:
             session.add(SignInLink(user_id=user.id, secret_sha256=_sha256(secret), expires_at=expires))
             record(session, "link.made", user_id=user.id, subject=user.name)
         follow = f"&next={next_path}" if next_path != "/" else ""
         return f"{(url or self.settings.url).rstrip('/')}/auth/link?secret={secret}{follow}"
+
+    def user_of_link(self, secret: str) -> User | None:
+        """Whom a link would sign in; None where it is used up, too old, or was never made. It stays as it is."""
+        usable = (col(SignInLink.used_at).is_(None), col(SignInLink.expires_at) > now())
+        with self.database.session() as session:
+            link = session.exec(select(SignInLink).where(SignInLink.secret_sha256 == _sha256(secret), *usable)).first()
+            return session.get(User, link.user_id) if link else None
 
     def use_link(self, secret: str) -> User:
         """The person a link signs in; the link is used up.
@@ -126,6 +145,8 @@ class Accounts:
                 raise spent
             link = session.exec(select(SignInLink).where(SignInLink.secret_sha256 == digest)).one()
             user = session.get_one(User, link.user_id)
+            if user.disabled_at:
+                raise NotSignedIn(DISABLED)
             record(session, "sign_in", user_id=user.id, subject=user.name, by="link")
             return user
 
@@ -144,6 +165,8 @@ class Accounts:
                 record(session, "sign_in.failed", user_id=user.id if user else None, subject=name[:80], address=address)
             raise NotSignedIn(WRONG)
         assert user is not None
+        if user.disabled_at:
+            raise NotSignedIn(DISABLED)
         with self.database.session() as session:
             record(session, "sign_in", user_id=user.id, subject=user.name, by="password")
         return user
@@ -166,42 +189,89 @@ class Accounts:
         with self.database.session() as session:
             changed = session.get_one(User, user.id)
             changed.password_hash = hashed
-            changed.session_epoch += 1
             session.add(changed)
+            end_sessions(session, user.id)
             record(session, "password.set", user_id=user.id, subject=user.name)
         self.forget()
         return changed
 
+    # -- sessions
+
+    def start_session(self, user: User, *, cookies: str | None = None) -> str:
+        """Sign a browser in; the session that its ``cookies`` had until now ends. Returns the value of ``Set-Cookie``."""
+        moment = now()
+        with self.database.session() as session:
+            self._end(session, cookies)
+            started = UserSession(user_id=user.id, created_at=moment, expires_at=moment + timedelta(seconds=self.sessions.seconds))
+            session.add(started)
+            session.execute(delete(UserSession).where(col(UserSession.expires_at) < moment - ENDED_SESSIONS_KEPT))
+        return self.sessions.header(started.id)
+
+    def end_session(self, cookies: str | None) -> None:
+        """Sign out the browser that sends ``cookies``; a copy of its cookie is worth nothing from now on."""
+        with self.database.session() as session:
+            ended = self._end(session, cookies)
+            if ended:
+                record(session, "sign_out", user_id=ended)
+        self.forget()
+
     def end_sessions(self, user: User) -> None:
         """Sign a person out everywhere."""
         with self.database.session() as session:
-            session.execute(update(User).where(col(User.id) == user.id).values(session_epoch=User.session_epoch + 1))
+            end_sessions(session, user.id)
             record(session, "sessions.ended", user_id=user.id, subject=user.name)
         self.forget()
 
+    def _end(self, session: Session, cookies: str | None) -> str | None:
+        """End the session of the cookies; whose it was, None where there was none."""
+        session_id = self.sessions.read(cookies)
+        found = session.get(UserSession, session_id) if session_id else None
+        if found is None or found.ended_at is not None:
+            return None
+        found.ended_at = now()
+        session.add(found)
+        return found.user_id
+
     # -- tokens
 
-    def make_token(self, user: User, name: str) -> str:
-        """A new API token for ``user``; shown this once."""
+    def make_token(self, user: User, name: str, *, days: int | None = None) -> str:
+        """A new API token for ``user``, valid for ``days`` (by default and at most ``gateway.token_days``); shown this once.
+
+        Raises:
+            InvalidInput: the name is not usable, or the days are too many.
+        """
+        name = name.strip()
         refuse_id_as_name(name, "a token")
+        most = self.settings.gateway.token_days
+        if not 1 <= len(name) <= 80 or not name.isprintable():
+            raise InvalidInput("The name of a token has 1 to 80 printable characters.")
+        if days is not None and not 1 <= days <= most:
+            raise InvalidInput(f"A token is valid for 1 to {most} days (setting gateway.token_days).")
         token = f"wb_{secrets.token_urlsafe(32)}"
+        expires = now() + timedelta(days=days or most)
         with self.database.session() as session:
-            session.add(ApiToken(user_id=user.id, name=name, token_sha256=_sha256(token)))
-            record(session, "token.made", user_id=user.id, subject=name)
+            session.add(ApiToken(user_id=user.id, name=name, token_sha256=_sha256(token), expires_at=expires))
+            record(session, "token.made", user_id=user.id, subject=name, expires_at=expires.isoformat())
         return token
 
     def ensure_owner_token(self, owner: User) -> str:
-        """The owner's token in the data folder (mode 0600); a lost or foreign one is replaced."""
+        """The owner's token in the data folder (mode 0600). A lost or foreign one is replaced, and one that is valid for less
+        than a third of its time; that one still holds until it expires, since somebody may be using it."""
         try:
             token = self.folder.owner_token.read_text().strip()
         except OSError:
             token = ""
-        if token and (known := self.user_of_token(token)) and known.id == owner.id:
+        renewed_before = now() + timedelta(days=self.settings.gateway.token_days / 3)
+        if token and (known := self.user_of_token(token)) and known.id == owner.id and self._expiry(token) > renewed_before:
             return token
-        token = self.make_token(owner, "owner's token in the data folder")
+        token = self.make_token(owner, OWNER_TOKEN)
         write_private(self.folder.owner_token, token + "\n")
         self.forget()
         return token
+
+    def _expiry(self, token: str) -> datetime:
+        with self.database.session() as session:
+            return as_utc(session.exec(select(ApiToken.expires_at).where(ApiToken.token_sha256 == _sha256(token))).one())
 
     def revoke_tokens(self, user: User, name: str | None = None) -> int:
         """End a person's tokens (all, or those of one name); how many ended."""
@@ -218,37 +288,60 @@ class Accounts:
     # -- who is it
 
     def user_of_token(self, token: str) -> User | None:
+        """The person of a token that is valid; notes that it was used."""
         digest = _sha256(token)
 
         def find(session: Session) -> User | None:
-            found = session.exec(select(ApiToken).where(ApiToken.token_sha256 == digest, col(ApiToken.revoked_at).is_(None))).first()
-            return session.get(User, found.user_id) if found else None
+            valid = (col(ApiToken.revoked_at).is_(None), col(ApiToken.expires_at) > now())
+            found = session.exec(select(ApiToken).where(ApiToken.token_sha256 == digest, *valid)).first()
+            user = session.get(User, found.user_id) if found else None
+            return user if user and user.disabled_at is None else None
 
-        return self._cached(f"token:{digest}", find)
+        user = self._cached(f"token:{digest}", find)
+        if user is not None:
+            self._note_use(digest)
+        return user
+
+    def _note_use(self, digest: str) -> None:
+        """Write when a token was last used, at most every few minutes. That it cannot be written hinders nobody."""
+        until = now() - USE_NOTED_EVERY
+        if self._uses.get(digest, until) > until:
+            return
+        self._uses[digest] = now()
+        of_token = (col(ApiToken.token_sha256) == digest, col(ApiToken.last_used_at).is_(None) | (col(ApiToken.last_used_at) < until))
+        with contextlib.suppress(WorkbenchError), self.database.session() as session:
+            session.execute(update(ApiToken).where(*of_token).values(last_used_at=now()))
 
     def user_of_cookies(self, cookies: str | None) -> User | None:
         """The person a ``Cookie`` header signs in, if its session is valid and not ended."""
-        claim = self.sessions.read(cookies)
-        if claim is None:
+        session_id = self.sessions.read(cookies)
+        if session_id is None:
             return None
-        user = self._cached(f"id:{claim[0]}", lambda session: session.get(User, claim[0]))
-        return user if user and user.session_epoch == claim[1] else None
+
+        def find(session: Session) -> User | None:
+            found = session.get(UserSession, session_id)
+            if found is None or found.ended_at is not None or as_utc(found.expires_at) <= now():
+                return None
+            user = session.get(User, found.user_id)
+            return user if user and user.disabled_at is None else None
+
+        return self._cached(f"session:{session_id}", find)
 
     def cached_user(self, *, token: str | None, cookies: str | None) -> tuple[bool, User | None]:
         """``(known, user)`` without touching the database; not known means: ask again in a thread."""
-        claim = None if token else self.sessions.read(cookies)
-        if not token and claim is None:
+        session_id = None if token else self.sessions.read(cookies)
+        if not token and session_id is None:
             return True, None
-        found = self._remembered(f"token:{_sha256(token)}" if token else f"id:{claim[0]}")  # type: ignore[index]
-        if found is None:
-            return False, None
-        user = found[1]
-        return True, user if user and (claim is None or user.session_epoch == claim[1]) else None
+        found = self._remembered(f"token:{_sha256(token)}" if token else f"session:{session_id}")
+        return (False, None) if found is None else (True, found[1])
 
     def forget(self) -> None:
         """Drop what is remembered of people, so that a change shows at once."""
         with self._cache_lock:
             self._cache.clear()
+            self._changes += 1
+        for listener in self.on_change:
+            listener()
 
     def _remembered(self, key: str) -> tuple[float, User | None] | None:
         found = self._cache.get(key)
@@ -258,13 +351,22 @@ class Accounts:
         found = self._remembered(key)
         if found:
             return found[1]
+        changes = self._changes
         with self.database.session() as session:
             user = find(session)
         with self._cache_lock:
+            if changes != self._changes:
+                return user  # read before a change that has been made meanwhile: not to be remembered
             if len(self._cache) > 10_000:
                 self._cache.clear()
             self._cache[key] = (time.monotonic(), user)
         return user
+
+
+def end_sessions(session: Session, user_id: str) -> None:
+    """End every session of a person, in the caller's transaction."""
+    of_person = (col(UserSession.user_id) == user_id, col(UserSession.ended_at).is_(None))
+    session.execute(update(UserSession).where(*of_person).values(ended_at=now()))
 
 
 def _sha256(secret: str) -> str:

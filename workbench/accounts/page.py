@@ -36,6 +36,19 @@ def password_page(*, name: str, has_password: bool, problem: str = "", notice: s
     return _page(f"The password of {escape(name)}.", form, problem=problem, notice=notice, footer='<a href="/">Back to the workbench</a>')
 
 
+def replace_session_page(*, secret: str, next_path: str, here: str, wanted: str) -> str:
+    """HTML that asks whether a one-time link of another account is to replace the session."""
+    form = f"""<p>You are signed in as <b>{escape(here)}</b>. This link signs in <b>{escape(wanted)}</b>.
+      Go on only if you expected a link for {escape(wanted)}.</p>
+    <form method="post" action="/auth/link">
+      <input type="hidden" name="secret" value="{escape(secret)}">
+      <input type="hidden" name="next" value="{escape(next_path)}">
+      <button type="submit">Sign in as {escape(wanted)}</button>
+    </form>"""
+    footer = f'<a href="/">Stay signed in as {escape(here)}</a>'
+    return _page("Another account", form, problem="", notice="", footer=footer)
+
+
 def safe_next(path: str | None) -> str:
     """``path`` where it stays on this site, else the home page: a sign-in must not send people elsewhere."""
     if not path or not path.startswith("/") or path.startswith("//") or "\\" in path or any(ord(c) < 32 for c in path):

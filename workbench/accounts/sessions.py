@@ -11,36 +11,33 @@ from infra.settings import Settings
 
 
 class Sessions:
-    """Makes and reads session cookies: a user's id and session epoch, signed and dated, nothing else.
+    """Makes and reads session cookies: the id of a row of ``user_sessions``, signed and dated, nothing else.
 
-    Raising the user's epoch in the database ends every session of that person.
+    The row decides whether the session holds: a cookie that somebody copied ends with it.
     """
 
     def __init__(self, settings: Settings, secret: str) -> None:
         self._signer = URLSafeTimedSerializer(secret, salt="session")
-        self._seconds = settings.gateway.session_hours * 3600
+        self.seconds = settings.gateway.session_hours * 3600
         self._secure = settings.url.startswith("https://")
         # Cookies do not know ports: two workbenches on one machine must not sign each other's people out.
         self.name = f"workbench_session_{settings.gateway.port}"
 
-    def header(self, user_id: str, epoch: int) -> str:
+    def header(self, session_id: str) -> str:
         """The value of ``Set-Cookie`` that signs a person in."""
-        return self._cookie(self._signer.dumps([user_id, epoch]), self._seconds)
+        return _set_cookie(self.name, self._signer.dumps(session_id), "/", self.seconds, self._secure)
 
     def clearing_header(self) -> str:
-        """The value of ``Set-Cookie`` that signs out."""
-        return self._cookie("", 0)
+        """The value of ``Set-Cookie`` that removes the cookie."""
+        return _set_cookie(self.name, "", "/", 0, self._secure)
 
-    def read(self, cookies: str | None) -> tuple[str, int] | None:
-        """User id and epoch from a ``Cookie`` header; None where there is no session, or it is forged or too old."""
+    def read(self, cookies: str | None) -> str | None:
+        """The session's id from a ``Cookie`` header; None where there is none, or it is forged or too old."""
         try:
-            user_id, epoch = self._signer.loads(_value(cookies, self.name), max_age=self._seconds)
+            session_id = self._signer.loads(_value(cookies, self.name), max_age=self.seconds)
         except (BadSignature, ValueError, TypeError):
             return None
-        return str(user_id), int(epoch)
-
-    def _cookie(self, value: str, seconds: int) -> str:
-        return _set_cookie(self.name, value, "/", seconds, self._secure)
+        return session_id if isinstance(session_id, str) else None
 
 
 class Devices:

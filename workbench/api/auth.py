@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from infra.database.tables import User
 from infra.errors import InvalidInput, NotSignedIn, WorkbenchError
 from workbench.accounts import Accounts
-from workbench.accounts.page import password_page, safe_next, sign_in_page
+from workbench.accounts.page import password_page, replace_session_page, safe_next, sign_in_page
 from workbench.api.identity import require_user, user_of
 from workbench.api.problems import headers_of
 
@@ -46,13 +46,29 @@ def auth_routes(accounts: Accounts) -> APIRouter:
                 raise
             page = sign_in_page(next_path=safe_next(next), name=name, problem=error.message)
             return HTMLResponse(page, status_code=error.status, headers=headers_of(error))
-        return _signed_in(user, safe_next(next))
+        return await _signed_in(request, user, safe_next(next))
 
     @routes.get("/link", summary="Sign in by a one-time link")
     async def use_link(request: Request, secret: str, next: str = "/") -> Response:
         if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
             # A browser that looks ahead must not use the link up before the person opens it.
             raise InvalidInput("A sign-in link cannot be fetched ahead.")
+        here = user_of(request)
+        if here is not None:
+            wanted = await asyncio.to_thread(accounts.user_of_link, secret)
+            if wanted is not None and wanted.id != here.id:
+                # Else a link that somebody sends would put people into an account that is not theirs, unseen.
+                page = replace_session_page(secret=secret, next_path=safe_next(next), here=here.name, wanted=wanted.name)
+                return HTMLResponse(page, headers={"cache-control": "no-store"})
+        return await _by_link(request, secret, next)
+
+    @routes.post("/link", summary="Sign in by a one-time link of another account, in place of the session")
+    async def confirm_link(
+        request: Request, secret: Annotated[str, Form(max_length=200)], next: Annotated[str, Form(max_length=2000)] = "/"
+    ) -> Response:
+        return await _by_link(request, secret, next)
+
+    async def _by_link(request: Request, secret: str, next: str) -> Response:
         try:
             user = await asyncio.to_thread(accounts.use_link, secret)
         except NotSignedIn as error:
@@ -61,12 +77,14 @@ def auth_routes(accounts: Accounts) -> APIRouter:
             if "text/html" not in request.headers.get("accept", ""):
                 raise
             return HTMLResponse(sign_in_page(next_path=safe_next(next), problem=error.message), status_code=401)
-        return _signed_in(user, safe_next(next))
+        return await _signed_in(request, user, safe_next(next))
 
     @routes.post("/sign-out", summary="Sign out here, or everywhere")
     async def sign_out(request: Request, user: Annotated[User, Depends(require_user)], everywhere: bool = False) -> Response:
         if everywhere:
             await asyncio.to_thread(accounts.end_sessions, user)
+        else:
+            await asyncio.to_thread(accounts.end_session, request.headers.get("cookie"))
         response: Response = RedirectResponse("/auth/sign-in?notice=out", status_code=303)
         response.headers["set-cookie"] = sessions.clearing_header()
         return response
@@ -90,16 +108,17 @@ def auth_routes(accounts: Accounts) -> APIRouter:
             page = password_page(name=user.name, has_password=user.password_hash is not None, problem=error.message)
             return HTMLResponse(page, status_code=error.status, headers=headers_of(error))
         # This browser stays signed in: it has just proved who it is.
-        return _signed_in(changed, "/")
+        return await _signed_in(request, changed, "/")
 
     @routes.get("/me", summary="Who am I")
     async def me(user: Annotated[User, Depends(require_user)]) -> JSONResponse:
         said: dict[str, Any] = {"id": user.id, "name": user.name, "role": user.role, "has_password": user.password_hash is not None}
         return JSONResponse(said)
 
-    def _signed_in(user: User, where: str) -> Response:
+    async def _signed_in(request: Request, user: User, where: str) -> Response:
+        cookie = await asyncio.to_thread(accounts.start_session, user, cookies=request.headers.get("cookie"))
         response = RedirectResponse(where, status_code=303)
-        response.headers.append("set-cookie", sessions.header(user.id, user.session_epoch))
+        response.headers.append("set-cookie", cookie)
         response.headers.append("set-cookie", accounts.devices.header(user.name))
         response.headers["cache-control"] = "no-store"
         return response

@@ -7,17 +7,19 @@ come from the workbench's own pages (``Sec-Fetch-Site``, else ``Origin``): a for
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.database.tables import User
 from infra.errors import NotAllowed, NotSignedIn
 from workbench.accounts import Accounts
+from workbench.api.open_connections import OpenConnections
 from workbench.api.problems import send_problem
 
 KEY = "workbench_user"
@@ -48,12 +50,25 @@ async def require_user(connection: HTTPConnection) -> User:
     return user
 
 
+async def identify(accounts: Accounts, token: str | None, cookies: str | None) -> User | None:
+    """The person of a token, else of a ``Cookie`` header; the database is asked in a thread, where it must be."""
+    known, user = accounts.cached_user(token=token, cookies=cookies)
+    if known:
+        return user
+    if token:
+        return await asyncio.to_thread(accounts.user_of_token, token)
+    return await asyncio.to_thread(accounts.user_of_cookies, cookies)
+
+
 class Guard:
     """The layer itself."""
 
-    def __init__(self, app: ASGIApp, *, accounts: Accounts, public_url: str | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, accounts: Accounts, connections: OpenConnections | None = None, public_url: str | None = None
+    ) -> None:
         self.app = app
         self.accounts = accounts
+        self.connections = connections or OpenConnections(accounts)
         self.own_host = urlsplit(public_url).netloc.lower() if public_url else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +77,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         token = _bearer(headers)
-        user = scope[KEY] = await self._identify(token, headers.get("cookie"))
+        user = scope[KEY] = await identify(self.accounts, token, headers.get("cookie"))
         refusal: Exception | None = None
         path: str = scope["path"]
         if user is None and not path.startswith(PUBLIC):
@@ -74,7 +89,9 @@ class Guard:
             refusal = NotSignedIn("Sign in first: open the workbench in a browser, or send a token as 'Authorization: Bearer ...'.")
         elif token is None and self._changes(scope) and not self.same_site(headers):
             refusal = NotAllowed("This request came from another site, and was refused. Use the workbench's own pages, or a token.")
-        if refusal is None:
+        if refusal is None and user is not None and not path.startswith("/auth/"):
+            await self._answer(token, headers.get("cookie"), scope, receive, send)
+        elif refusal is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
             await send_problem(refusal, send)
@@ -93,13 +110,28 @@ class Guard:
         host = urlsplit(origin).netloc.lower()
         return bool(host) and host in (headers.get("host", "").lower(), self.own_host)
 
-    async def _identify(self, token: str | None, cookies: str | None) -> User | None:
-        known, user = self.accounts.cached_user(token=token, cookies=cookies)
-        if known:
-            return user
-        if token:
-            return await asyncio.to_thread(self.accounts.user_of_token, token)
-        return await asyncio.to_thread(self.accounts.user_of_cookies, cookies)
+    async def _answer(self, token: str | None, cookies: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a person's request; it ends early where their session or token does."""
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        with self.connections.track(token, cookies) as connection:
+            try:
+                await self.app(scope, receive, noted)
+            except asyncio.CancelledError:
+                if not connection.ended:
+                    raise
+                if connection.task:
+                    connection.task.uncancel()
+        if connection.ended and scope["type"] == "websocket":
+            with contextlib.suppress(RuntimeError):  # it may be closed already
+                await send({"type": "websocket.close", "code": 1008, "reason": "You are signed out."})
+        elif connection.ended and not started:
+            await send_problem(NotSignedIn("You were signed out while this was being answered."), send)
 
     @staticmethod
     def _changes(scope: Scope) -> bool:

@@ -4,8 +4,11 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from websockets.exceptions import InvalidStatus
+from sqlalchemy import update
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+
+from infra.database.tables import UserSession, now
 
 
 def test_a_stranger_is_sent_to_the_sign_in_page_and_back(running):
@@ -130,12 +133,63 @@ def test_while_passwords_are_checked_nobody_else_waits(running, monkeypatch):
 
 def test_signing_out_here_and_everywhere(running):
     with running.browser() as one, running.browser() as other:
+        cookie = "; ".join(f"{name}={value}" for name, value in one.cookies.items())
         out = one.post("/auth/sign-out", headers={"Origin": running.url})
         assert out.status_code == 303 and one.get("/auth/me", headers={"Accept": "application/json"}).status_code == 401
+        # A copy of the cookie is worth nothing either.
+        with running.stranger() as copy:
+            assert copy.get("/auth/me", headers={"Cookie": cookie}).status_code == 401
         assert other.get("/auth/me").status_code == 200
         other.post("/auth/sign-out?everywhere=true", headers={"Origin": running.url})
     with running.browser() as third:
         assert third.get("/auth/me").status_code == 200
+
+
+def test_a_link_of_another_account_asks_before_it_replaces_the_session(running):
+    accounts = running.services.accounts
+    owner, eve = accounts.ensure_owner(), accounts.add_user("<eve>")
+    link = accounts.make_link(eve, next_path="/activity", url=running.url)
+    with running.browser() as client:
+        asked = client.get(link)
+        assert asked.status_code == 200 and "&lt;eve&gt;" in asked.text and "<eve>" not in asked.text
+        assert client.get("/auth/me").json()["name"] == owner.name
+        form = {"secret": link.partition("secret=")[2].partition("&")[0], "next": "/activity"}
+        assert client.post("/auth/link", data=form, headers={"Origin": "http://evil.example"}).status_code == 403
+        done = client.post("/auth/link", data=form, headers={"Origin": running.url})
+        assert done.status_code == 303 and done.headers["location"] == "/activity"
+        assert client.get("/auth/me").json()["name"] == "<eve>"
+        assert client.get(accounts.make_link(eve, url=running.url)).status_code == 303  # one's own does not ask
+
+
+@pytest.fixture
+def often_checked(monkeypatch):
+    monkeypatch.setattr("workbench.api.open_connections.CHECK_SECONDS", 0.2)
+
+
+@pytest.mark.parametrize("ending", ["sign_out", "expiry"])
+def test_what_is_open_ends_with_the_session(often_checked, running, ending):
+    """Streams of page events and sockets go on for long after the request was let in."""
+    address = running.url.replace("http", "ws") + "/jobs/%s/events"
+    with running.browser() as client, running.browser() as other:
+        job = client.post("/imaging/analyze", files={"file": ("scan.nii.gz", b"x")}, headers={"Origin": running.url}).json()["id"]
+        cookies = ["; ".join(f"{name}={value}" for name, value in one.cookies.items()) for one in (client, other)]
+        with (
+            connect(address % job, additional_headers={"Cookie": cookies[0]}, origin=running.url, proxy=None) as ended,
+            connect(address % job, additional_headers={"Cookie": cookies[1]}, origin=running.url, proxy=None) as kept,
+        ):
+            ended.recv(), kept.recv()
+            if ending == "sign_out":
+                client.post("/auth/sign-out", headers={"Origin": running.url})
+            else:  # changed by another process: no word of it reaches this one
+                session_id = running.services.accounts.sessions.read(cookies[0])
+                with running.services.database.session() as session:
+                    session.execute(update(UserSession).where(UserSession.id == session_id).values(expires_at=now()))
+            with pytest.raises(ConnectionClosed) as closed:
+                for _ in range(20):
+                    ended.recv(timeout=20)
+            assert closed.value.rcvd.code == 1008
+            other.post(f"/jobs/{job}/cancel", headers={"Origin": running.url})
+            assert any('"cancelled"' in kept.recv(timeout=20) for _ in range(20))
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}])

@@ -2,11 +2,12 @@ import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 from sqlmodel import select
 
-from infra.database import Database, migrate
+from infra.database import Database, as_utc, migrate
 from infra.database.people import ROLES, may_promote
-from infra.database.tables import ApiToken, AuditEvent, SignInLink, now
+from infra.database.tables import ApiToken, AuditEvent, SignInLink, User, UserSession, now
 from infra.datafolder import DataFolder
 from infra.errors import InvalidInput, NotSignedIn
 from workbench.accounts import Accounts
@@ -99,7 +100,7 @@ def test_a_revoked_token_is_nobodys(accounts):
 
 def test_a_cookie_names_its_person_and_a_changed_one_nobody(accounts):
     owner = accounts.ensure_owner()
-    cookie = accounts.sessions.header(owner.id, owner.session_epoch).partition(";")[0]
+    cookie = accounts.start_session(owner).partition(";")[0]
     assert accounts.user_of_cookies(f"other=1; {cookie}").id == owner.id
     name, _, value = cookie.partition("=")
     assert accounts.user_of_cookies(f"{name}={value[:-2]}xx") is None
@@ -107,19 +108,91 @@ def test_a_cookie_names_its_person_and_a_changed_one_nobody(accounts):
     assert accounts.user_of_cookies(None) is None
 
 
+def test_a_cookie_copied_before_signing_out_is_worth_nothing_after(accounts):
+    owner = accounts.ensure_owner()
+    cookie, other = (accounts.start_session(owner).partition(";")[0] for _ in range(2))
+    assert accounts.user_of_cookies(cookie).id == owner.id
+    accounts.end_session(cookie)
+    assert accounts.user_of_cookies(cookie) is None and accounts.cached_user(token=None, cookies=cookie)[1] is None
+    assert accounts.user_of_cookies(other).id == owner.id
+    accounts.end_sessions(owner)
+    assert accounts.user_of_cookies(other) is None
+
+
+def test_a_new_session_in_a_browser_ends_its_old_one(accounts):
+    ada, bob = accounts.add_user("ada"), accounts.add_user("bob")
+    first = accounts.start_session(ada).partition(";")[0]
+    second = accounts.start_session(bob, cookies=first).partition(";")[0]
+    assert accounts.user_of_cookies(first) is None and accounts.user_of_cookies(second).name == "bob"
+
+
+def test_a_session_expires_on_the_server(accounts):
+    cookie = accounts.start_session(accounts.ensure_owner()).partition(";")[0]
+    with accounts.database.session() as session:
+        session.execute(update(UserSession).values(expires_at=now() - timedelta(seconds=1)))
+    assert accounts.user_of_cookies(cookie) is None
+
+
+def test_a_token_expires_and_shows_its_last_use(accounts):
+    owner = accounts.ensure_owner()
+    token = accounts.make_token(owner, "laptop", days=7)
+    with accounts.database.session() as session:
+        row = session.exec(select(ApiToken)).one()
+    assert row.last_used_at is None and timedelta(days=6.9) < as_utc(row.expires_at) - now() <= timedelta(days=7)
+    assert accounts.user_of_token(token).id == owner.id
+    with accounts.database.session() as session:
+        row = session.exec(select(ApiToken)).one()
+        assert now() - as_utc(row.last_used_at) < timedelta(minutes=1)
+        session.execute(update(ApiToken).values(expires_at=now() - timedelta(seconds=1)))
+    accounts.forget()
+    assert accounts.user_of_token(token) is None
+
+
+@pytest.mark.parametrize("days", [0, -1, 91])
+def test_a_token_is_not_valid_for_longer_than_the_setting(accounts, days):
+    with pytest.raises(InvalidInput, match="1 to 90 days"):
+        accounts.make_token(accounts.ensure_owner(), "laptop", days=days)
+
+
+def test_the_owners_token_is_renewed_before_it_expires(accounts):
+    owner = accounts.ensure_owner()
+    token = accounts.ensure_owner_token(owner)
+    for days, same in ((31, True), (29, False)):
+        with accounts.database.session() as session:
+            session.execute(update(ApiToken).values(expires_at=now() + timedelta(days=days)))
+        accounts.forget()
+        assert (accounts.ensure_owner_token(owner) == token) is same
+    assert accounts.user_of_token(token).id == owner.id  # who has a copy may go on until it expires
+    assert accounts.user_of_token(accounts.folder.owner_token.read_text().strip()).id == owner.id
+
+
+def test_what_was_read_before_a_change_is_not_remembered_after_it(accounts):
+    owner = accounts.ensure_owner()
+    cookie = accounts.start_session(owner).partition(";")[0]
+
+    def read_and_be_late(session):
+        user = session.get(User, owner.id)
+        accounts.end_sessions(owner)
+        return user
+
+    accounts._cached(f"session:{accounts.sessions.read(cookie)}", read_and_be_late)
+    assert accounts.cached_user(token=None, cookies=cookie) == (False, None)
+    assert accounts.user_of_cookies(cookie) is None
+
+
 def test_cookies_are_kept_from_scripts_and_other_sites(accounts):
-    header = accounts.sessions.header("someone", 0)
+    header = accounts.sessions.header("someone")
     assert "HttpOnly" in header and "SameSite=Lax" in header and "Secure" not in header
 
 
 def test_cookies_are_secure_behind_https(settings, accounts):
     secure = settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"public_url": "https://example.org"})})
-    assert "; Secure" in Accounts(secure, accounts.database, accounts.folder).sessions.header("someone", 0)
+    assert "; Secure" in Accounts(secure, accounts.database, accounts.folder).sessions.header("someone")
 
 
 def test_a_new_password_ends_every_session(accounts):
     owner = accounts.ensure_owner()
-    cookie = accounts.sessions.header(owner.id, owner.session_epoch).partition(";")[0]
+    cookie = accounts.start_session(owner).partition(";")[0]
     accounts.set_password(owner, "a long enough one")
     assert accounts.user_of_cookies(cookie) is None
     assert accounts.sign_in(owner.name, "a long enough one").id == owner.id
