@@ -61,6 +61,8 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
         tasks = [asyncio.create_task(_connect(services)), asyncio.create_task(Promotions(services).run())]
         tasks.append(asyncio.create_task(connections.run(functools.partial(identify, services.accounts))))
         tasks.append(asyncio.create_task(_keep_owner_token(services)))
+        if files is not None:
+            tasks.append(asyncio.create_task(files.keep_swept()))
         yield
         for task in tasks:
             task.cancel()
@@ -98,10 +100,11 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
     app.add_middleware(BodyLimits, limits=services.settings.gateway, routes=app.routes)
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(Correlation)
+    files = None
     if pages:
         from workbench.ui.mount import mount_pages
 
-        mount_pages(app, services)  # last: the pages' mount at "/" takes what no route above has taken
+        files = mount_pages(app, services)  # last: the pages' mount at "/" takes what no route above has taken
     return app
 
 

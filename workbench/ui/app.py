@@ -17,8 +17,8 @@ from workbench.ui.requirements import requirements_page
 
 
 def build_pages(services: Services) -> gr.Blocks:
-    """The pages that exist. Files that people dropped are removed from Gradio's folder within two hours."""
-    with gr.Blocks(title="Workbench", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+    """The pages that exist."""
+    with gr.Blocks(title="Workbench", analytics_enabled=False) as blocks:
         gr.Navbar(visible=False)
         home_page(services, blocks)
     with blocks.route("Imaging", "/imaging"):

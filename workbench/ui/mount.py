@@ -10,16 +10,23 @@ from fastapi import FastAPI, Request
 
 from workbench.api.identity import user_of
 from workbench.services.context import Services
+from workbench.ui.page_files import PageFiles
 from workbench.ui.theme import FAVICON, STYLES, head, theme
 from workbench.ui.viewer.routes import viewer_routes
 
 
-def mount_pages(app: FastAPI, services: Services) -> FastAPI:
-    """Put the pages at ``/`` of ``app`` (call it last: what was added before goes first) and the viewer below ``/viewer``."""
+def mount_pages(app: FastAPI, services: Services) -> PageFiles:
+    """Put the pages at ``/`` of ``app`` (call it last: what was added before goes first) and the viewer below ``/viewer``.
+
+    Returns:
+        The files that people upload to pages; the host keeps them swept.
+    """
     # Gradio reads both when it is asked for the first time: nothing is sent out, and uploads lie in the data folder.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str(services.folder.cache / "gradio")
+    files = PageFiles(services.folder.cache / "gradio")
+    os.environ["GRADIO_TEMP_DIR"] = str(files.root)
     from workbench.ui.app import build_pages
+    from workbench.ui.door import Door
 
     app.include_router(viewer_routes(services))
 
@@ -27,12 +34,13 @@ def mount_pages(app: FastAPI, services: Services) -> FastAPI:
         user = user_of(request)
         return user.name if user else None
 
+    pages = build_pages(services)
     with warnings.catch_warnings():
         # It says that several pages are not rendered on the server, which nobody asked for.
         warnings.filterwarnings("ignore", message="SSR mode")
-        return gr.mount_gradio_app(
+        gr.mount_gradio_app(
             app,
-            build_pages(services),
+            pages,
             path="/",
             auth_dependency=signed_in,
             theme=theme(),
@@ -48,3 +56,9 @@ def mount_pages(app: FastAPI, services: Services) -> FastAPI:
             mcp_server=False,
             enable_monitoring=False,
         )
+    # A mounted Blocks counts as not launched, and then Gradio checks no path of a file that an event receives, and serves every
+    # SVG that somebody uploads to everybody, as a page of ours.
+    pages.has_launched = pages.is_running = True
+    mounted = app.routes[-1].app  # type: ignore[attr-defined]
+    mounted.add_middleware(Door, blocks=pages, files=files, cookie=services.accounts.sessions.name)
+    return files

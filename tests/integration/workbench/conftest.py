@@ -14,8 +14,10 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from infra.database import Database, migrate
+from infra.database.tables import User
 from infra.errors import Unavailable
 from infra.settings import load_settings
 from serving.contracts import Delta, Embeddings, Entailment, ModelRef, Quality, Segmentation
@@ -70,6 +72,7 @@ class Running:
     url: str
     services: Services
     token: str
+    app: FastAPI
 
     def client(self, **headers: str) -> httpx.Client:
         """Signed in by the owner's token."""
@@ -79,10 +82,10 @@ class Running:
         return httpx.Client(base_url=self.url, trust_env=False, timeout=60)
 
     @contextlib.contextmanager
-    def browser(self) -> Iterator[httpx.Client]:
-        """Signed in by a link, as a browser does."""
+    def browser(self, user: User | None = None) -> Iterator[httpx.Client]:
+        """Signed in by a link, as a browser does; as the owner where nobody is named."""
         with httpx.Client(base_url=self.url, headers={"Accept": "text/html,*/*"}, trust_env=False, timeout=60) as client:
-            link = self.services.accounts.make_link(self.services.accounts.ensure_owner(), url=self.url)
+            link = self.services.accounts.make_link(user or self.services.accounts.ensure_owner(), url=self.url)
             assert client.get(link).status_code == 303
             yield client
 
@@ -93,20 +96,29 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture
-def running() -> Iterator[Running]:
-    """A gateway without pages and without Ray."""
+@contextlib.contextmanager
+def gateway(*, pages: bool) -> Iterator[Running]:
+    """A gateway on a port of its own, without Ray."""
     settings = load_settings(gateway={"port": free_port(), "max_upload_mb": 3})
     migrate(Database(settings.database_url))
     services = make_services(settings)
     services.connected = Roles(segmentation=Threshold(), llm=Echo(), embedding=HashedWords(), entailment=SharedWords())
     token = services.accounts.ensure_owner_token(services.accounts.ensure_owner())
-    app = build_gateway(services, pages=False)
+    app = build_gateway(services, pages=pages)
     server = uvicorn.Server(uvicorn.Config(app, port=settings.gateway.port, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, name="gateway")
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.01)
-    yield Running(settings.url, services, token)
-    server.should_exit = True
-    thread.join(20)
+    try:
+        yield Running(settings.url, services, token, app)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    """A gateway without pages and without Ray."""
+    with gateway(pages=False) as found:
+        yield found

@@ -1,0 +1,216 @@
+"""Files that events of pages receive: a person's own upload of this sign-in and nothing else, for every event that takes one."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import pytest
+from gradio.block_function import BlockFunction
+from gradio.context import LocalContext
+from gradio.exceptions import InvalidPathError
+from gradio.processing_utils import _check_allowed
+from sqlmodel import select
+
+from infra.database.tables import Upload
+from tests.integration.workbench.conftest import Running, gateway
+from workbench.ui.page_files import PageFiles
+
+CONTENT = b"what a person uploads"
+
+
+@dataclass
+class Site:
+    """A gateway with pages, three people who are signed in, and a web server that counts who asks it."""
+
+    running: Running
+    blocks: gr.Blocks
+    member: httpx.Client
+    same_member_elsewhere: httpx.Client
+    other: httpx.Client
+    asked: list[str] = field(default_factory=list)
+    web: str = ""
+
+    def upload(self, client: httpx.Client, name: str = "scan.txt") -> str:
+        answer = client.post("/gradio_api/upload", files={"files": (name, CONTENT)})
+        assert answer.status_code == 200, answer.text
+        return answer.json()[0]
+
+    def events(self, *, with_files: bool = True) -> list[tuple[BlockFunction, int]]:
+        """Every event with an input (that takes a file), and which input."""
+        return [
+            (event, place)
+            for event in self.blocks.fns.values()
+            for place, component in enumerate(event.inputs)
+            if takes_files(component) or not with_files
+        ]
+
+    def join(self, client: httpx.Client, event: BlockFunction, place: int, value: Any) -> tuple[httpx.Response, str]:
+        session = secrets.token_hex(6)
+        data = [value if number == place else None for number in range(len(event.inputs))]
+        asked = {"data": data, "fn_index": event._id, "session_hash": session, "trigger_id": None, "event_data": None}
+        return client.post("/gradio_api/queue/join", json=asked), session
+
+    def outcome(self, client: httpx.Client, session: str) -> dict[str, Any]:
+        """The message that ends the session's only event."""
+        with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data:") and (message := json.loads(line[5:]))["msg"] == "process_completed":
+                    return message
+        raise AssertionError("the event did not end")
+
+
+def takes_files(component: Any) -> bool:
+    model = getattr(component, "data_model", None)
+    return model is not None and "orig_name" in json.dumps(model.model_json_schema())
+
+
+def described(path: str, **more: Any) -> dict[str, Any]:
+    return {"path": path, "orig_name": "scan.txt", "meta": {"_type": "gradio.FileData"}, **more}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    asked: list[str] = []
+
+    class Web(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.setenv("WORKBENCH_HOME", str(tmp_path_factory.mktemp("site")))
+        running = stack.enter_context(gateway(pages=True))
+        mounted = running.app.routes[-1].app  # type: ignore[attr-defined]
+        member, other = (running.services.accounts.add_user(name) for name in ("member", "other"))
+        clients = [stack.enter_context(running.browser(user)) for user in (member, other)]
+        time.sleep(1.1)  # a session cookie is dated to the second
+        clients.insert(1, stack.enter_context(running.browser(member)))
+        yield Site(running, mounted.get_blocks(), *clients, asked, f"http://127.0.0.1:{web.server_port}")
+    web.shutdown()
+
+
+def paths_that_are_not_ones_own(site: Site) -> dict[str, str]:
+    home, own = site.running.services.folder.home, Path(site.upload(site.member))
+    link = own.with_name("link.txt")
+    if not link.is_symlink():
+        link.symlink_to(home / "owner-token")
+    loose = home / "cache" / "gradio" / "loose.txt"
+    loose.write_bytes(CONTENT)
+    up = "/".join([".."] * len(own.relative_to(home).parts[:-1]))
+    return {
+        "absolute": str(home / "owner-token"),
+        "of the process": "/proc/self/environ",
+        "relative": "pyproject.toml",
+        "relative to the upload": own.name,
+        "upwards": f"{own.parent}/{up}/owner-token",
+        "upwards and back to the own file": f"{own.parent}/../{own.parent.name}/{own.name}",
+        "a link": str(link),
+        "a folder": str(own.parent),
+        "in no person's folder": str(loose),
+        "another person's": site.upload(site.other),
+        "the same person's of another sign-in": site.upload(site.same_member_elsewhere),
+        "an address": f"{site.web}/scan.nii.gz",
+        "an address of a file": f"file://{home}/owner-token",
+        "a null byte": f"{own}\0",
+        "empty": "",
+        "too long": f"{own.parent}/{'a' * 5000}",
+    }
+
+
+def test_no_event_takes_a_file_that_is_not_ones_own_upload(site: Site):
+    events = site.events()
+    assert len(events) >= 6, "the events that take files were not found"
+    taken = []
+    for event, place in events:
+        for kind, path in paths_that_are_not_ones_own(site).items():
+            for value in (described(path), [described(path)]):
+                answer, _ = site.join(site.member, event, place, value)
+                if answer.status_code not in (400, 403, 413, 422):
+                    taken.append(f"{event.name} (input {place}): {kind}: {answer.status_code}")
+    assert not taken, "\n".join(taken)
+    assert not site.asked, "an address was fetched"
+    with site.running.services.database.session() as session:
+        assert not session.exec(select(Upload)).all()
+
+
+def test_a_file_in_the_input_of_an_event_that_takes_none_is_refused_too(site: Site):
+    path = str(site.running.services.folder.owner_token)
+    for event, place in site.events(with_files=False):
+        for value in (described(path), {"value": [described(path)]}, {"path": path}):
+            answer, _ = site.join(site.member, event, place, value)
+            assert answer.status_code in (400, 403, 422), (event.name, place, value)
+
+
+def test_every_event_takes_ones_own_upload(site: Site):
+    for event, place in site.events():
+        own = described(site.upload(site.member), url=f"{site.web}/instead", is_stream=True)
+        several = getattr(event.inputs[place], "file_count", "single") != "single"
+        answer, session = site.join(site.member, event, place, [own] if several else own)
+        assert answer.status_code == 200, (event.name, answer.text)
+        said = json.dumps(site.outcome(site.member, session))
+        assert "upload" not in said.lower() and "gradio cache" not in said, (event.name, said)
+    assert not site.asked, "the file's second address was fetched"
+    with site.running.services.database.session() as session:
+        assert session.exec(select(Upload)).all(), "no event kept the file that it was sent"
+
+
+def test_an_uploaded_file_is_given_to_the_sign_in_that_sent_it_alone(site: Site):
+    path = site.upload(site.member, "picture.svg")
+    assert site.member.get(f"/gradio_api/file={path}").content == CONTENT
+    token = site.running.services.accounts.make_token(site.running.services.accounts.user_named("member"), "t")
+    with site.running.stranger() as stranger:
+        by_token = {"authorization": f"Bearer {token}"}
+        for client, headers in ((site.other, {}), (site.same_member_elsewhere, {}), (stranger, {}), (stranger, by_token)):
+            for address in (f"/gradio_api/file={path}", f"/gradio_api/file/{path}", f"/file={path}"):
+                assert client.get(address, headers=headers).status_code in (303, 401, 403, 404)
+    for kind, other in paths_that_are_not_ones_own(site).items():
+        if "\0" not in other and kind != "upwards and back to the own file":
+            assert site.member.get(f"/gradio_api/file={other}").status_code in (403, 404, 414), kind
+    assert not site.asked
+
+
+def test_gradio_checks_paths_too(site: Site):
+    token = LocalContext.blocks.set(site.blocks)
+    try:
+        with pytest.raises(InvalidPathError):
+            _check_allowed(str(site.running.services.folder.owner_token), check_in_upload_folder=True)
+    finally:
+        LocalContext.blocks.reset(token)
+
+
+def test_old_uploads_are_removed_with_their_folders(tmp_path: Path):
+    files = PageFiles(tmp_path)
+    folder = files.folder("member", "abc") / "digest"
+    folder.mkdir(parents=True)
+    (folder / "scan.nii.gz").write_bytes(CONTENT)
+    assert files.sweep() == 0 and (folder / "scan.nii.gz").exists()
+    assert files.sweep(older_than=0) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "run/send"), ("POST", "api/send"), ("POST", "call/send"), ("POST", "call/v2/send"), ("GET", "call/send/abc"),
+        ("POST", "component_server"), ("POST", "stream/abc"), ("POST", "process_recording"), ("GET", "deep_link"),
+        ("GET", "proxy=https://x.hf.space/"), ("POST", "vibe-edit"), ("GET", "vibe-code"), ("GET", "runs"), ("GET", "queue/status"),
+        ("GET", "custom_component/a/client/b/c.js"), ("GET", "dev/reload"), ("GET", "openapi.json"), ("GET", "token"),
+    ],
+)  # fmt: skip
+def test_routes_of_gradio_that_no_page_uses_are_closed(site: Site, method: str, path: str):
+    assert site.member.request(method, f"/gradio_api/{path}", json={} if method == "POST" else None).status_code == 404
+    assert site.member.get("/monitoring").status_code == site.member.get("/?deep_link=abc").status_code == 404
