@@ -1,7 +1,8 @@
 """What of Gradio's routes can be reached, and as whom: a layer around the mounted Gradio application.
 
-Gradio has some eighty routes. Pages use the few that stand here; a route that an update adds stays closed. Uploads and the
-files that events receive are held to the person who uploaded them (:mod:`workbench.ui.page_files`).
+Gradio has some eighty routes. Pages use the few that stand here; a route that an update adds stays closed. Pages
+and their events are held to the person who opened them (:mod:`workbench.ui.page_sessions`), files to the one who uploaded
+them (:mod:`workbench.ui.page_files`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from infra.errors import InvalidInput, NotFound, NotSignedIn, TooLarge, Workbenc
 from workbench.api.identity import user_of
 from workbench.api.problems import send_problem
 from workbench.ui.page_files import PageFiles
+from workbench.ui.page_sessions import PageSessions
 
 API = "/gradio_api/"
 # What every page loads: the program's own files, and Gradio's description of its pages and events.
@@ -49,21 +51,24 @@ class Door:
         app: the mounted Gradio application.
         blocks: its pages.
         files: where uploads lie.
+        sessions: whose the open pages are.
         cookie: the name of the session cookie.
     """
 
-    def __init__(self, app: ASGIApp, *, blocks: gr.Blocks, files: PageFiles, cookie: str) -> None:
+    def __init__(self, app: ASGIApp, *, blocks: gr.Blocks, files: PageFiles, sessions: PageSessions, cookie: str) -> None:
         self.app = app
         self.blocks = blocks
         self.files = files
+        self.sessions = sessions
         self.cookie = cookie
         self.pages = {f"/{page[0]}" for page in blocks.pages}
         self.handlers: dict[tuple[str, str], Handler] = {
             ("POST", "upload"): self._upload,
             ("GET", "upload_progress"): self._progress,
             ("POST", "queue/join"): self._join,
-            ("GET", "queue/data"): self._pass,
-            ("POST", "cancel"): self._pass,
+            ("GET", "queue/data"): self._messages,
+            ("POST", "cancel"): self._cancel,
+            ("POST", "closed"): self._closed,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,8 +94,6 @@ class Door:
             called = path.removeprefix(API).rstrip("/")
             if reads and called.startswith("file="):
                 return self._file
-            if method == "GET" and called.startswith("heartbeat/"):
-                return self._pass
             if found := self.handlers.get((method, called)):
                 return found
         raise NotFound("There is nothing at this address.")
@@ -100,8 +103,23 @@ class Door:
 
     async def _join(self, scope: Scope, receive: Receive, send: Send, user: User) -> None:
         body = await _json_body(receive)
+        await self.sessions.enter(user, body.get("session_hash"))
         self.files.check(self._folder(scope, user), body.get("data"))
         await self.app(*_with_body(scope, receive, orjson.dumps(body)), send)
+
+    async def _messages(self, scope: Scope, receive: Receive, send: Send, user: User) -> None:
+        self.sessions.require(user, dict(_query(scope)).get("session_hash"))
+        await self.app(scope, receive, send)
+
+    async def _cancel(self, scope: Scope, receive: Receive, send: Send, user: User) -> None:
+        body = await _json_body(receive)
+        self.sessions.require(user, body.get("session_hash"), body.get("event_id"))
+        await self.app(*_with_body(scope, receive, orjson.dumps(body)), send)
+
+    async def _closed(self, scope: Scope, receive: Receive, send: Send, user: User) -> None:
+        # Ours, not Gradio's: sent by a page as it is left (pages.js).
+        await self.sessions.close(self.sessions.require(user, dict(_query(scope)).get("session_hash")))
+        await Response(status_code=204)(scope, receive, send)
 
     async def _file(self, scope: Scope, receive: Receive, send: Send, user: User) -> None:
         # What the person uploaded a moment ago, which the upload field links to. No event of ours gives out a file by this route.

@@ -27,6 +27,7 @@ def mount_pages(app: FastAPI, services: Services) -> PageFiles:
     os.environ["GRADIO_TEMP_DIR"] = str(files.root)
     from workbench.ui.app import build_pages
     from workbench.ui.door import Door
+    from workbench.ui.page_sessions import PageSessions
 
     app.include_router(viewer_routes(services))
 
@@ -60,5 +61,5 @@ def mount_pages(app: FastAPI, services: Services) -> PageFiles:
     # SVG that somebody uploads to everybody, as a page of ours.
     pages.has_launched = pages.is_running = True
     mounted = app.routes[-1].app  # type: ignore[attr-defined]
-    mounted.add_middleware(Door, blocks=pages, files=files, cookie=services.accounts.sessions.name)
+    mounted.add_middleware(Door, blocks=pages, files=files, sessions=PageSessions(mounted), cookie=services.accounts.sessions.name)
     return files

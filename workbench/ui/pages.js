@@ -10,6 +10,19 @@
     if (document.body && document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);
   }
 
+  // Gradio's server keeps what a page shows until it hears that the page has gone. The first event names the page.
+  let session = null;
+  const send = window.fetch;
+  window.fetch = function (resource, options) {
+    if (!session && String(resource.url || resource).includes("/gradio_api/queue/join")) {
+      try { session = JSON.parse(options.body).session_hash; } catch { /* not an event of a page */ }
+    }
+    return send.apply(window, arguments);
+  };
+  window.addEventListener("pagehide", (event) => {
+    if (session && !event.persisted) navigator.sendBeacon(`/gradio_api/closed?session_hash=${encodeURIComponent(session)}`);
+  });
+
   function localTimes(root) {
     for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
       const when = new Date(time.getAttribute("datetime"));

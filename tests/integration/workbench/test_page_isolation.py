@@ -1,4 +1,4 @@
-"""Files that events of pages receive: a person's own upload of this sign-in and nothing else, for every event that takes one."""
+"""Pages, their events and the files they take: a person's own and nothing else, for every event and route of Gradio."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from gradio.block_function import BlockFunction
 from gradio.context import LocalContext
 from gradio.exceptions import InvalidPathError
 from gradio.processing_utils import _check_allowed
+from gradio.queueing import Event
 from sqlmodel import select
 
 from infra.database.tables import Upload
 from tests.integration.workbench.conftest import Running, gateway
 from workbench.ui.page_files import PageFiles
+from workbench.ui.page_sessions import MOST_A_PERSON
 
 CONTENT = b"what a person uploads"
 
@@ -214,3 +216,95 @@ def test_old_uploads_are_removed_with_their_folders(tmp_path: Path):
 def test_routes_of_gradio_that_no_page_uses_are_closed(site: Site, method: str, path: str):
     assert site.member.request(method, f"/gradio_api/{path}", json={} if method == "POST" else None).status_code == 404
     assert site.member.get("/monitoring").status_code == site.member.get("/?deep_link=abc").status_code == 404
+
+
+def opened_page(site: Site) -> tuple[str, str]:
+    """A page of the member with a finished event whose messages nobody has read: its hash and the event's id."""
+    event = next(event for event in site.blocks.fns.values() if event.inputs and event.fn)
+    answer, session = site.join(site.member, event, 0, None)
+    assert answer.status_code == 200
+    return session, answer.json()["event_id"]
+
+
+def test_a_page_answers_the_person_who_opened_it_alone(site: Site):
+    session, event_id = opened_page(site)
+    other_session = secrets.token_hex(6)
+    event = next(event for event in site.blocks.fns.values() if event.inputs and event.fn)
+    own, _ = site.join(site.other, event, 0, None)
+    assert own.status_code == 200
+    joined = {"data": [None] * len(event.inputs), "fn_index": event._id, "session_hash": session}
+    cancelled = {"fn_index": event._id, "event_id": event_id}
+    requests: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", "queue/join", {"json": joined}),
+        ("GET", "queue/data", {"params": {"session_hash": session}}),
+        ("GET", "queue/data", {"params": {"session_hash": other_session}}),
+        ("GET", "queue/data", {}),
+        ("POST", "cancel", {"json": {**cancelled, "session_hash": session}}),
+        ("POST", "cancel", {"json": {**cancelled, "session_hash": other_session}}),
+        ("POST", "closed", {"params": {"session_hash": session}}),
+        ("GET", f"heartbeat/{session}", {}),
+        ("GET", f"call/{event.api_name}/{event_id}", {}),
+        ("POST", f"stream/{event_id}", {"json": joined}),
+        ("POST", f"stream/{event_id}/close", {}),
+        ("GET", f"stream/{session}/run/1/playlist.m3u8", {}),
+        ("POST", "component_server", {"json": {"session_hash": session, "component_id": 1, "fn_name": "ls", "data": []}}),
+        ("POST", "run/predict", {"json": joined}),
+    ]
+    with site.running.stranger() as stranger:
+        for method, path, more in requests:
+            assert site.other.request(method, f"/gradio_api/{path}", **more).status_code in (400, 403, 404), (method, path)
+            assert stranger.request(method, f"/gradio_api/{path}", **more).status_code in (303, 401), (method, path)
+    assert site.outcome(site.member, session)["event_id"] == event_id  # untouched by all of that
+
+
+def test_an_event_of_another_page_is_not_cancelled_by_its_id(site: Site):
+    slow = next(event for event in site.blocks.fns.values() if event.inputs and event.fn)
+    queue = site.blocks._queue
+    answer, session = site.join(site.member, slow, 0, None)
+    mine, own = site.join(site.other, slow, 0, None)
+    assert mine.status_code == 200
+    event_id = answer.json()["event_id"]
+    queue.event_ids_to_events.setdefault(event_id, Event(session, slow, None, None))  # type: ignore[arg-type]  as while it runs
+    try:
+        asked = {"session_hash": own, "fn_index": slow._id, "event_id": event_id}
+        assert site.other.post("/gradio_api/cancel", json=asked).status_code == 404
+        assert event_id in queue.event_ids_to_events
+    finally:
+        queue.event_ids_to_events.pop(event_id, None)
+
+
+def test_the_progress_of_an_upload_is_told_to_its_person_alone(site: Site):
+    name = secrets.token_hex(6)
+    sent = site.member.post("/gradio_api/upload", params={"upload_id": name}, files={"files": ("secret-name.txt", CONTENT)})
+    assert sent.status_code == 200
+    assert site.other.get("/gradio_api/upload_progress", params={"upload_id": name}).status_code == 404
+    assert "done" in site.member.get("/gradio_api/upload_progress", params={"upload_id": name}).text
+
+
+def test_nothing_is_kept_of_a_page_that_was_closed(site: Site):
+    session, _ = opened_page(site)
+    site.outcome(site.member, session)
+    queue, states = site.blocks._queue, site.blocks.state_holder
+    kept = (states.session_data, queue.pending_messages_per_session, queue.pending_event_ids_session)
+    assert all(session in place for place in kept)
+    assert site.member.post("/gradio_api/closed", params={"session_hash": session}).status_code == 204
+    assert not any(session in place for place in (*kept, states.time_last_used))
+    assert site.member.get("/gradio_api/queue/data", params={"session_hash": session}).status_code == 404
+
+
+def test_pages_beyond_the_most_of_a_person_close_the_one_used_longest_ago(site: Site):
+    first, _ = opened_page(site)
+    site.outcome(site.member, first)
+    later = [opened_page(site)[0] for _ in range(MOST_A_PERSON)]
+    states = site.blocks.state_holder.session_data
+    assert first not in states
+    assert site.member.get("/gradio_api/queue/data", params={"session_hash": first}).status_code == 404
+    assert site.outcome(site.member, later[-1])["success"]
+    assert len(states) <= MOST_A_PERSON + 10  # the other person's few beside them
+
+
+def test_what_is_kept_for_a_page_is_small(site: Site):
+    session, _ = opened_page(site)
+    site.outcome(site.member, session)
+    assert not site.blocks.state_holder.session_data[session].config_values
+    assert len(site.blocks._queue.event_analytics) <= 1
