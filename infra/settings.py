@@ -151,6 +151,8 @@ class Imaging(Section):
     max_voxels: int = Field(default=256_000_000, gt=0, description="Largest scan read, in voxels; a header claiming more is refused.")
     max_unpacked_mb: int = Field(default=4096, gt=0, description="Largest total size of a zip's members, unpacked, in MB.")
     max_files: int = Field(default=5000, gt=0, description="Most files in a zip of a DICOM series.")
+    reader_memory_mb: int = Field(default=2048, ge=256, description="Memory of the process that reads a scan sent to /models/segmentation.")
+    reader_seconds: float = Field(default=120.0, gt=0, description="How long that process may take.")
     keep_dicom_uids: bool = Field(
         default=True, description="Whether a DICOM SEG refers to its series by its true UIDs; else by ones that lead nowhere."
     )

@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
+from infra.confined import confine, raise_memory
+
 OCR_EXTRA_MB = 1500  # address space that OpenVINO reserves and mostly never touches; what it touches, the parent measures
 
 
@@ -22,12 +24,15 @@ def main() -> None:
     from knowledge.reading.document import Limits
 
     limits = Limits(**options["limits"])
-    _confine(limits)
+    confine(
+        memory_mb=limits.max_memory_mb, seconds=limits.seconds + limits.ocr_pages * limits.ocr_seconds,
+        most_memory_mb=limits.max_memory_mb + OCR_EXTRA_MB,
+    )  # fmt: skip
     from infra.errors import TooLarge, WorkbenchError
 
     def progress(number: int, count: int, doing: str) -> None:
         if doing == "recognising":
-            _raise_memory(limits)
+            raise_memory()
         _say(channel, {"progress": [number, count, doing]})
 
     try:
@@ -76,38 +81,6 @@ def _say(channel: TextIO, message: dict[str, Any]) -> None:
     channel.write(json.dumps(message))
     channel.write("\n")
     channel.flush()
-
-
-def _confine(limits: Any) -> None:
-    """Memory, processor time and files, held by the kernel (where it can)."""
-    try:
-        import resource
-    except ImportError:
-        return
-    memory = limits.max_memory_mb << 20
-    wanted = [
-        ("RLIMIT_DATA", memory, memory + (OCR_EXTRA_MB << 20)),
-        ("RLIMIT_FSIZE", 0, 0),  # nothing is written to any file
-        ("RLIMIT_CORE", 0, 0),
-        ("RLIMIT_CPU", int(limits.seconds + limits.ocr_pages * limits.ocr_seconds), None),
-    ]
-    for name, soft, hard in wanted:
-        if (number := getattr(resource, name, None)) is not None:
-            ceiling = resource.getrlimit(number)[1]
-            hard = soft if hard is None else hard
-            if ceiling != resource.RLIM_INFINITY:
-                soft, hard = min(soft, ceiling), min(hard, ceiling)
-            resource.setrlimit(number, (soft, hard))
-
-
-def _raise_memory(limits: Any) -> None:
-    try:
-        import resource
-
-        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
-    except (ImportError, ValueError, OSError):
-        return
 
 
 def command_options(limits: Any, skip: frozenset[int]) -> str:

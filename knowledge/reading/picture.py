@@ -8,18 +8,16 @@ from __future__ import annotations
 import difflib
 import io
 import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra.confined import confine, run_confined
 from infra.errors import CorruptFile, NotFound, Timeout
 
 if TYPE_CHECKING:
     from knowledge.reading.words import Word
 
-ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 1100
 """Pixels."""
 SECONDS = 20
@@ -36,25 +34,15 @@ def page_picture(path: Path, page: int, quote: str = "", *, width: int = WIDTH) 
         CorruptFile: it cannot be shown.
         Timeout: it takes too long.
     """
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from knowledge.reading.picture import main; main()"
-    with tempfile.TemporaryDirectory(prefix="picture-") as folder:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-I", "-B", "-c", code, str(path), str(page), str(width)],
-                input=quote.encode(),
-                capture_output=True,
-                timeout=SECONDS,
-                cwd=folder,
-                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": folder, "TMPDIR": folder, "MALLOC_ARENA_MAX": "2"},
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise Timeout(f"Page {page} takes too long to draw.") from error
-    if done.returncode == NO_PAGE:
+    try:
+        done = run_confined("knowledge.reading.picture:main", str(path), str(page), str(width), seconds=SECONDS, given=quote.encode())
+    except Timeout as error:
+        raise Timeout(f"Page {page} takes too long to draw.") from error
+    if done.status == NO_PAGE:
         raise NotFound(f"The document has no page {page}.")
-    if done.returncode or not done.stdout.startswith(b"\x89PNG"):
+    if done.status or not done.output.startswith(b"\x89PNG"):
         raise CorruptFile(f"Page {page} cannot be shown.")
-    return done.stdout
+    return done.output
 
 
 def marked(words: list[Word], quote: str) -> list[int]:
@@ -75,7 +63,7 @@ def _plain(text: str) -> str:
 
 def main() -> None:
     """The child: draws, and writes the PNG to its standard output."""
-    _confine()
+    confine(memory_mb=MEMORY_MB, seconds=SECONDS)
     path, page, width = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     quote = sys.stdin.buffer.read().decode("utf-8", "replace")
     channel = os.dup(1)
@@ -111,15 +99,3 @@ def _draw(path: Path, number: int, quote: str, width: int) -> bytes | None:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
-
-
-def _confine() -> None:
-    try:
-        import resource
-    except ImportError:
-        return
-    for name, limit in (("RLIMIT_DATA", MEMORY_MB << 20), ("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0), ("RLIMIT_CPU", SECONDS)):
-        if (number := getattr(resource, name, None)) is not None:
-            ceiling = resource.getrlimit(number)[1]
-            limit = limit if ceiling == resource.RLIM_INFINITY else min(limit, ceiling)
-            resource.setrlimit(number, (limit, limit))

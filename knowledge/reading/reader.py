@@ -7,7 +7,6 @@ import json
 import os
 import selectors
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from infra.confined import command, environment
 from infra.errors import CorruptFile, NotFound, TooLarge, UnsupportedFormat, WorkbenchError, from_dict
 from infra.telemetry import logger
 from knowledge.reading.child import command_options
@@ -22,7 +22,6 @@ from knowledge.reading.document import Document, Limits, Page, with_paths
 from knowledge.reading.language import detect_language
 
 log = logger(__name__)
-ROOT = Path(__file__).resolve().parents[2]
 ATTEMPTS = 3
 TICK = 0.05
 
@@ -94,16 +93,14 @@ class _Child:
             WorkbenchError: its refusal.
             _Stuck: it had to be stopped, or died.
         """
-        code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from knowledge.reading.child import main; main()"
-        # An empty folder of its own and hardly any environment: nothing to read by a relative path, nothing to leak.
         with tempfile.TemporaryDirectory(prefix="reading-") as folder, tempfile.TemporaryFile() as errors:
             child = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", code, str(self.path), command_options(self.limits, self.skip)],
+                command("knowledge.reading.child:main", str(self.path), command_options(self.limits, self.skip)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=folder,
-                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": folder, "TMPDIR": folder, "MALLOC_ARENA_MAX": "2"},
+                env=environment(folder),
                 start_new_session=True,
             )
             try:

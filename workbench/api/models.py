@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import orjson
@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from infra.errors import InvalidInput
 from serving.contracts import ENTAILMENT_LABELS, Delta, Message, Segmentation, WriteOptions, json_ready
+from serving.volume.confined import read_volume
 from workbench.api.identity import require_user
 from workbench.api.multipart import MultipartForm
 from workbench.api.problems import body_of, problem_of
@@ -27,6 +28,8 @@ from workbench.api.uploads import FORM, body_pieces, check_length
 from workbench.services.context import Services
 from workbench.services.models import list_roles
 from workbench.services.uploads import clean_name, write_pieces
+
+SCANS_AT_ONCE = 2
 
 
 class Asked(BaseModel):
@@ -67,6 +70,7 @@ class WriteRequest(Asked):
 def model_routes(services: Services) -> APIRouter:
     """Routes below ``/models``."""
     routes = APIRouter(prefix="/models", tags=["models"], dependencies=[Depends(require_user)])
+    reading = asyncio.Semaphore(SCANS_AT_ONCE)
 
     @routes.get("", summary="Every role, who fulfils it, and its state")
     async def roles() -> JSONResponse:
@@ -109,7 +113,8 @@ def model_routes(services: Services) -> APIRouter:
             path = Path(folder) / clean_name(form.filename or "scan.nii.gz")
             await write_pieces(path, form.file_pieces(), limit=services.settings.gateway.max_upload_mb * 1_000_000)
             await form.finish()
-            volume = await asyncio.to_thread(_read, path, services)
+            async with reading:
+                volume = await asyncio.to_thread(read_volume, path, Path(folder), services.settings.imaging)
         found = await role.segment(volume, version=version or form.fields.get("version"))
         return await asyncio.to_thread(_npz, found)
 
@@ -138,12 +143,6 @@ def _incoming(services: Services) -> Path:
     folder = services.folder.home / "incoming"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
-
-
-def _read(path: Path, services: Services) -> Any:
-    from serving.volume import read_scan
-
-    return read_scan(path, services.settings.imaging).volume
 
 
 def _npz(found: Segmentation) -> Response:

@@ -99,7 +99,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def gateway(*, pages: bool) -> Iterator[Running]:
     """A gateway on a port of its own, without Ray."""
-    settings = load_settings(gateway={"port": free_port(), "max_upload_mb": 3})
+    settings = load_settings(gateway={"port": free_port(), "max_upload_mb": 3}, imaging={"reader_memory_mb": 512})
     migrate(Database(settings.database_url))
     services = make_services(settings)
     services.connected = Roles(segmentation=Threshold(), llm=Echo(), embedding=HashedWords(), entailment=SharedWords())

@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import io
 import json
@@ -6,6 +7,7 @@ import time
 
 import nibabel as nib
 import numpy as np
+import psutil
 import pytest
 from websockets.sync.client import connect
 
@@ -220,6 +222,34 @@ def test_writing_is_a_stream_and_tells_its_errors(running):
     with running.client() as client:
         answer = client.post("/models/llm/write", json={"messages": [{"role": "user", "content": "fail"}]})
         assert answer.status_code == 503 and answer.json()["retryable"] is True
+
+
+def test_a_scan_that_unpacks_hugely_is_refused_and_leaves_the_gateway_as_it_was(running, tmp_path):
+    header = nib.Nifti1Image(np.zeros((1, 1, 1), np.uint8), np.eye(4)).header
+    header.set_data_shape((620, 620, 620))
+    header["vox_offset"] = 352
+    path = tmp_path / "huge.nii.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(header.binaryblock + bytes(4))
+        for _ in range(620):
+            file.write(bytes(620 * 620))
+    assert path.stat().st_size < 3_000_000
+    before, grown = psutil.Process().memory_info().rss, []
+    watching = threading.Event()
+
+    def watch():
+        while not watching.wait(0.02):
+            grown.append(psutil.Process().memory_info().rss - before)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with running.client() as client:
+        answer = client.post("/models/segmentation/segment", files={"file": ("huge.nii.gz", path.read_bytes())})
+    watching.set()
+    watcher.join()
+    assert answer.status_code == 413 and answer.json()["code"] == "too_large"
+    assert "memory" in answer.json()["detail"]
+    assert max(grown) < 100_000_000
 
 
 def test_segmenting_a_file(running, tmp_path):
