@@ -38,6 +38,10 @@ class BertGraph:
     float32.
     """
 
+    QUERY, KEY, VALUE = (f"attention.self.{part}" for part in ("query", "key", "value"))
+    ATTENTION_OUT, ATTENTION_NORM = "attention.output.dense", "attention.output.LayerNorm"
+    FIRST_POSITION = 0
+
     def __init__(self, weights: Mapping[str, np.ndarray], *, layers: int, heads: int, epsilon: float) -> None:
         self.weights, self._layers, self._heads, self._epsilon = weights, layers, heads, epsilon
         self.hidden = int(weights["embeddings.word_embeddings.weight"].shape[1])
@@ -61,20 +65,29 @@ class BertGraph:
             types: float32, added to every token's vector: one for all, or ``(texts, tokens, hidden)``.
             seen: float32 ``(texts, tokens)``, 1 for a token and 0 for padding.
         """
-        tokens = op.gather(op.shape_of(ids), axes(1), op.constant(0))
-        positions = op.slice(self.tensor("embeddings.position_embeddings.weight"), axes(0), tokens, axes(1), axes(0))
-        words = op.gather(self.tensor("embeddings.word_embeddings.weight"), ids, op.constant(0))
-        x = self.norm(op.add(op.add(words, positions), types), "embeddings.LayerNorm")
-        hide = op.multiply(op.subtract(op.constant(np.float32(1)), op.unsqueeze(seen, axes(1, 2))), op.constant(np.float32(-1e9)))
+        x = self.norm(op.add(self.embedded(ids), types), "embeddings.LayerNorm")
+        hide = self.hiding(seen)
         for layer in range(self._layers):
-            x = self._layer(x, hide, f"encoder.layer.{layer}")
+            x = self.layer(x, hide, f"encoder.layer.{layer}")
         return x
 
-    def _layer(self, x: ov.Node, hide: ov.Node, name: str) -> ov.Node:
-        query, key, value = (self._split_heads(self.dense(x, f"{name}.attention.self.{part}")) for part in ("query", "key", "value"))
-        heard = op.transpose(op.scaled_dot_product_attention(query, key, value, hide), axes(0, 2, 1, 3))
-        heard = self.dense(op.reshape(heard, axes(0, 0, self.hidden), True), f"{name}.attention.output.dense")
-        x = self.norm(op.add(heard, x), f"{name}.attention.output.LayerNorm")
+    def embedded(self, ids: ov.Node) -> ov.Node:
+        """Word and position vectors, added: float32 ``(texts, tokens, hidden)``."""
+        tokens = op.gather(op.shape_of(ids), axes(1), op.constant(0))
+        first = axes(self.FIRST_POSITION)
+        positions = op.slice(self.tensor("embeddings.position_embeddings.weight"), first, op.add(tokens, first), axes(1), axes(0))
+        return op.add(op.gather(self.tensor("embeddings.word_embeddings.weight"), ids, op.constant(0)), positions)
+
+    def hiding(self, seen: ov.Node) -> ov.Node:
+        """What is added to attention scores so that padding is not seen: float32 ``(texts, 1, 1, tokens)``."""
+        return op.multiply(op.subtract(op.constant(np.float32(1)), op.unsqueeze(seen, axes(1, 2))), op.constant(np.float32(-1e9)))
+
+    def layer(self, x: ov.Node, added: ov.Node, name: str) -> ov.Node:
+        """One layer; ``added`` is added to the attention scores ``(texts, heads, tokens, tokens)``."""
+        query, key, value = (self._split_heads(self.dense(x, f"{name}.{part}")) for part in (self.QUERY, self.KEY, self.VALUE))
+        heard = op.transpose(op.scaled_dot_product_attention(query, key, value, added), axes(0, 2, 1, 3))
+        heard = self.dense(op.reshape(heard, axes(0, 0, self.hidden), True), f"{name}.{self.ATTENTION_OUT}")
+        x = self.norm(op.add(heard, x), f"{name}.{self.ATTENTION_NORM}")
         wide = op.gelu(self.dense(x, f"{name}.intermediate.dense"), "erf")
         return self.norm(op.add(self.dense(wide, f"{name}.output.dense"), x), f"{name}.output.LayerNorm")
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from serving.entailment import attributionbench, contractnli, described, mechanical, scifact
+from serving.entailment import attributionbench, contractnli, described, mechanical, scifact, written
 from serving.entailment.examples import Example, Part, Split
 from serving.entailment.rephrasing import rephrased
 
@@ -29,6 +29,7 @@ class Mix:
         evidence, others: most spans a contract and requirement that decide it, and that do not.
         mechanical: pairs made from bare text.
         described: how often the pairs of rules in other words come.
+        written: how often the pairs written for requirements come.
     """
 
     attribution: float
@@ -38,12 +39,14 @@ class Mix:
     others: int
     mechanical: int
     described: float
+    written: float = 0.0
 
 
 MIXES = {
     "citations": Mix(attribution=1.5, claims=1.0, contracts=0.8, evidence=2, others=2, mechanical=1500, described=0.1),
     "rules": Mix(attribution=1.5, claims=0.3, contracts=0.2, evidence=2, others=2, mechanical=300, described=1.0),
     "compliance": Mix(attribution=3.0, claims=0.6, contracts=1.0, evidence=4, others=5, mechanical=2000, described=0.2),
+    "reader": Mix(attribution=1.0, claims=0.3, contracts=0.3, evidence=2, others=2, mechanical=0, described=0.3, written=2.0),
 }
 """The first teaches the checking of citations, the second who keeps a rule and who breaks it, the last goes on to verdicts on
 requirements. Citations come often in the last two for a teacher's word (``train --teacher``) on them, which is not learnt by heart:
@@ -84,6 +87,10 @@ class Data:
         """Rules in other words, of a part."""
         return [rule for rule in described.load() if self.split.part(described.SOURCE, rule.text) == part]
 
+    def written(self, part: Part) -> list[written.Written]:
+        """Pairs written for requirements, of a part; held back by domain."""
+        return [pair for pair in written.load() if self.split.part(written.SOURCE, pair.domain) == part]
+
     def claims(self, part: Part) -> list[scifact.Claim]:
         """SciFact's claims of a part."""
         return [claim for claim in self.scifact.claims if self.split.part(scifact.SOURCE, claim.group) == part]
@@ -108,6 +115,7 @@ class Rounds:
             data.contractnli, data.contracts(part), without=data.without, evidence=mix.evidence, others=mix.others
         )
         self._described = described.Pairs(data.rules(part))
+        self._written = written.Pairs(data.written(part))
         self._texts = mechanical.Texts(_texts(data, part), mix.mechanical)
 
     def draw(self, rng: random.Random) -> list[Example]:
@@ -117,6 +125,7 @@ class Rounds:
         pairs = [(mechanical.altered(pair, rng) if rng.random() < ALTERED else None) or pair for pair in pairs]
         pairs = [_in_other_words(pair, rng) for pair in pairs]
         pairs += _share(self._described.draw(rng), self._mix.described, rng)
+        pairs += _share(self._written.draw(rng), self._mix.written, rng)
         pairs += self._texts.draw(rng)
         rng.shuffle(pairs)
         return pairs

@@ -21,22 +21,22 @@ def cross_encoder(weights: Mapping[str, np.ndarray], *, layers: int, heads: int,
     ids = op.parameter([-1, -1], np.int64, name="input_ids")
     kinds = op.parameter([-1, -1], np.int64, name="kinds")
 
-    def share(*wanted: int) -> ov.Node:
-        """1 for tokens of the wanted kinds, else 0: float32 ``(pairs, tokens)``."""
-        found = [op.convert(op.equal(kinds, op.constant(np.int64(kind))), np.float32) for kind in wanted]
-        return found[0] if len(found) == 1 else op.add(*found)
-
-    seen = op.subtract(op.constant(np.float32(1)), share(PADDING))
+    seen = op.convert(op.not_equal(kinds, op.constant(np.int64(PADDING))), np.float32)
     types = op.gather(bert.tensor("embeddings.token_type_embeddings.weight"), kinds, op.constant(0))
-    states = bert.states(ids, types, seen)
+    probabilities = classify(bert, bert.states(ids, types, seen), kinds, temperature)
+    return ov.Model([op.result(probabilities)], [ids, kinds], "cross_encoder")  # pyright: ignore[reportGeneralTypeIssues] - its stub names another class
 
-    def mean(where: ov.Node) -> ov.Node:
-        weight = op.unsqueeze(where, axes(2))
+
+def classify(encoder: BertGraph, states: ov.Node, kinds: ov.Node, temperature: float) -> ov.Node:
+    """Probabilities, float32 ``(pairs, 3)``, by the head over the first token and the means of the claim's and the passage's tokens."""
+
+    def mean(*wanted: int) -> ov.Node:
+        found = [op.convert(op.equal(kinds, op.constant(np.int64(kind))), np.float32) for kind in wanted]
+        weight = op.unsqueeze(op.add(*found), axes(2))
         total = op.reduce_sum(op.multiply(states, weight), axes(1), False)
         return op.divide(total, op.maximum(op.reduce_sum(weight, axes(1), False), op.constant(np.float32(1))))
 
     first = op.gather(states, op.constant(0), op.constant(1))
-    pooled = op.concat([first, mean(share(CLAIM, CLAIM_SHARED)), mean(share(PASSAGE, PASSAGE_SHARED))], 1)
-    logits = bert.dense(op.tanh(bert.dense(pooled, "head.dense")), "head.out")
-    probabilities = op.softmax(op.divide(logits, op.constant(np.float32(temperature))), 1)
-    return ov.Model([op.result(probabilities)], [ids, kinds], "cross_encoder")  # pyright: ignore[reportGeneralTypeIssues] - its stub names another class
+    pooled = op.concat([first, mean(CLAIM, CLAIM_SHARED), mean(PASSAGE, PASSAGE_SHARED)], 1)
+    logits = encoder.dense(op.tanh(encoder.dense(pooled, "head.dense")), "head.out")
+    return op.softmax(op.divide(logits, op.constant(np.float32(temperature))), 1)

@@ -61,14 +61,18 @@ class PairBatch:
 
 
 class PairTokens:
-    """Encodes pairs with the tokenizer of a BERT encoder (``tokenizer.json``)."""
+    """Encodes pairs with the tokenizer of a BERT or MPNet encoder (``tokenizer.json``)."""
 
     def __init__(self, path: Path, *, max_tokens: int = MAX_TOKENS) -> None:
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._max_tokens = max_tokens
-        self._cls, self._sep = (int(self._tokenizer.token_to_id(name) or 0) for name in ("[CLS]", "[SEP]"))
+        # BERT: [CLS] claim [SEP] passage [SEP]; MPNet, as RoBERTa: <s> claim </s></s> passage </s>.
+        bert = self._tokenizer.token_to_id("[CLS]") is not None
+        first, last = ("[CLS]", "[SEP]") if bert else ("<s>", "</s>")
+        self._first, last_id = ([int(self._tokenizer.token_to_id(name) or 0)] for name in (first, last))
+        self._between, self._last = (last_id if bert else last_id * 2), last_id
 
     def encode(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[np.ndarray, np.ndarray]]:
         """``(ids, kinds)`` a pair, each int64 ``(tokens,)``. A text that comes in many pairs is read once."""
@@ -98,15 +102,15 @@ class PairTokens:
 
     def _pair(self, claim: Pieces, passage: Pieces) -> tuple[np.ndarray, np.ndarray]:
         claim = claim.take(np.arange(min(len(claim.ids), MAX_CLAIM_TOKENS)))
-        room = self._max_tokens - 3 - len(claim.ids)
+        room = self._max_tokens - 2 - len(self._between) - len(claim.ids)
         if len(passage.ids) > room:
             passage = passage.take(excerpt(passage.words, passage.starts, claim.words, room))
-        ids = np.concatenate([np.array([self._cls]), claim.ids, np.array([self._sep]), passage.ids, np.array([self._sep])])
+        ids = np.concatenate([self._first, claim.ids, self._between, passage.ids, self._last])
         kinds = np.concatenate(
             [
                 [SPECIAL],
                 np.where(_shared(claim.words, passage.words), CLAIM_SHARED, CLAIM),
-                [SPECIAL],
+                [SPECIAL] * len(self._between),
                 np.where(_shared(passage.words, claim.words), PASSAGE_SHARED, PASSAGE),
                 [SPECIAL],
             ]
