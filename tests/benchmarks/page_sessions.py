@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -84,7 +85,8 @@ async def measure(url: str, link: str, process: psutil.Process) -> list[tuple[in
     step = max(1, SESSIONS // 10)
     marks = sorted({1, min(100, SESSIONS), min(WARM, SESSIONS), *range(step, SESSIONS + 1, step)})
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=120) as client:
-        assert (await client.get(link)).status_code in (200, 303)
+        signed_in = await client.get(link)
+        assert signed_in.status_code in (200, 303), f"{link}: {signed_in.status_code} {signed_in.text}"
         events = await events_by_page(client)
         waiting, began, done = iter(range(SESSIONS)), time.perf_counter(), 0
 
@@ -120,7 +122,7 @@ def main() -> None:
                 except httpx.HTTPError:
                     assert gateway.poll() is None, log.read_text()
                     time.sleep(0.2)
-            found = asyncio.run(measure(url, log.read_text().split("\n")[0].strip(), psutil.Process(gateway.pid)))
+            found = asyncio.run(measure(url, re.findall(r"http\S+/auth/link\S+", log.read_text())[0], psutil.Process(gateway.pid)))
         finally:
             gateway.terminate()
             gateway.wait(20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -169,7 +170,7 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
             except httpx.HTTPError:
                 assert process.poll() is None and time.monotonic() < limit, log.read_text()
                 time.sleep(0.2)
-        yield Harness(url, log.read_text().split("\n")[0].strip(), home)
+        yield Harness(url, re.findall(r"http\S+/auth/link\S+", log.read_text())[0], home)
     finally:
         process.terminate()
         process.wait(20)
