@@ -153,6 +153,9 @@ class Imaging(Section):
     max_files: int = Field(default=5000, gt=0, description="Most files in a zip of a DICOM series.")
     reader_memory_mb: int = Field(default=2048, ge=256, description="Memory of the process that reads a scan sent to /models/segmentation.")
     reader_seconds: float = Field(default=120.0, gt=0, description="How long that process may take.")
+    keep_originals_minutes: int = Field(
+        default=0, ge=0, description="How long a DICOM upload stays after it was read, so that another series of it can be analysed."
+    )
     keep_dicom_uids: bool = Field(
         default=True, description="Whether a DICOM SEG refers to its series by its true UIDs; else by ones that lead nowhere."
     )

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pipelines.librarian import Desk
 
 
+INLINE_OWNER = "local"
+"""Whose an inline run is, unless the caller says so: no person's, and no row of the tables names it."""
+
+
 async def run_inline(
     pipeline: Pipeline,
     *,
@@ -27,7 +31,7 @@ async def run_inline(
     store: ObjectStore,
     roles: Roles,
     title: str,
-    owner_id: str = "local",
+    owner_id: str = INLINE_OWNER,
     job_id: str | None = None,
     progress: Progress | None = None,
     librarian: Desk | None = None,

@@ -19,6 +19,7 @@ from infra.objectstore import ObjectInfo
 from infra.telemetry import logger
 from pipelines.definition import StageContext, State
 from pipelines.imaging.report import Lesion, Measurement, Report, ReportInput, ReportModel, ReportQuality, Sentence
+from pipelines.inline import INLINE_OWNER
 
 if TYPE_CHECKING:
     from serving.contracts import Segmentation
@@ -33,7 +34,7 @@ NIFTI, JSON = "application/gzip", "application/json"
 async def receive(context: StageContext, state: State) -> State:
     """Read what was uploaded, and keep it as a clean NIfTI in its own grid.
 
-    A DICOM upload is removed once that is done: what stays stored is voxels, geometry, the few facts of
+    A DICOM upload is removed once no job is left to read it: what stays stored is voxels, geometry, the few facts of
     ``serving.volume.facts.KEPT``, and the UIDs that a DICOM SEG refers to (``serving.volume.dicom.source``).
     """
     begun = time.perf_counter()
@@ -142,8 +143,22 @@ def _receive(context: StageContext) -> State:
     source = _keep_source(context, scan, bucket, f"{key}.dicom.json")
     info = context.store.put(bucket, f"{key}.nii.gz", file, media_type=NIFTI)
     if scan.format.startswith("DICOM"):
-        context.store.delete(str(given["bucket"]), str(given["key"]))
+        _drop_original(context)
     return _received(scan, info, note, scan.name) | source
+
+
+def _drop_original(context: StageContext) -> None:
+    """Remove the upload; other jobs that are to read it (another series of it) keep it until they have."""
+    bucket, key = str(context.input["bucket"]), str(context.input["key"])
+    if context.owner_id == INLINE_OWNER:
+        context.store.delete(bucket, key)
+        return
+    from infra.database import Database
+    from pipelines.imaging.originals import drop_read, note_read
+
+    note_read(context.store, bucket, key)
+    with contextlib.closing(Database(context.settings.database_url)) as database:
+        drop_read(context.settings, database, context.store, reader=context.job_id)
 
 
 def _kept(context: StageContext, bucket: str, key: str) -> State | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import fcntl
 import hashlib
 import mimetypes
+import os
 import re
 import secrets
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -18,7 +21,6 @@ from sqlmodel import Session, col, select
 
 from infra.database.tables import AnalysisJob, Upload, User
 from infra.errors import InvalidInput, ModelMissing, NotFound, StorageFull, TooLarge
-from infra.objectstore import ObjectInfo
 from workbench.services.context import Services
 
 PIECE = 1 << 20
@@ -49,17 +51,10 @@ async def save_upload(services: Services, user: User, filename: str, source: Sou
         size, digest = await write_pieces(temporary, _pieces(source), limit=limit)
         if size == 0:
             raise InvalidInput(f"{name} is empty. Choose a file with something in it.")
-        info = await asyncio.to_thread(_keep, services, temporary, digest, name)
+        return await asyncio.to_thread(_keep, services, user.id, temporary, size, digest, name)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-    upload = Upload(owner_id=user.id, name=name, media_type=info.media_type, size=size, sha256=digest, key=info.key)
-
-    def add(session: Session) -> None:
-        session.add(upload)
-
-    await services.database.run(add)
-    return upload
 
 
 async def find_upload(services: Services, user: User, upload_id: str) -> Upload:
@@ -77,17 +72,29 @@ async def forget_uploads(services: Services, ids: Sequence[str]) -> None:
         gone = session.exec(select(Upload).where(col(Upload.id).in_(ids))).all()
         for upload in gone:
             session.delete(upload)
-        session.flush()
-        keys = {upload.key for upload in gone}
-        return sorted(keys - set(session.exec(select(Upload.key).where(col(Upload.key).in_(keys)))))
+        return sorted({upload.key for upload in gone})
 
     bucket = services.settings.storage.buckets.uploads_raw
 
     def drop(keys: Sequence[str]) -> None:
         for key in keys:
-            services.store.delete(bucket, key)
+            with _held(services, key):
+                with services.database.session() as session:
+                    shared = session.exec(select(Upload.id).where(Upload.key == key)).first() is not None
+                if not shared:
+                    services.store.delete(bucket, key)
 
     await asyncio.to_thread(drop, await services.database.run(work))
+
+
+@contextlib.contextmanager
+def _held(services: Services, key: str) -> Iterator[None]:
+    """Keeps a row and its bytes together: who adds or deletes an upload of this content waits for whoever does so now."""
+    folder = services.folder.home / "incoming"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(folder / f"lock-{key[:2]}", "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 async def start_analysis(
@@ -176,7 +183,13 @@ async def write_pieces(path: Path, pieces: AsyncIterator[bytes], *, limit: int) 
 
     def flush() -> None:
         digest.update(buffer)
-        file.write(buffer)
+        left = memoryview(buffer)
+        while left:  # the system may take less than it is given, and say so only here
+            taken = file.write(left)
+            if not taken:
+                raise OSError(errno.EIO, "the disk took nothing")
+            left = left[taken:]
+        left.release()
         buffer.clear()
 
     file = await asyncio.to_thread(path.open, "xb", buffering=0)
@@ -189,6 +202,9 @@ async def write_pieces(path: Path, pieces: AsyncIterator[bytes], *, limit: int) 
             if len(buffer) >= PIECE:
                 await asyncio.to_thread(flush)
         await asyncio.to_thread(flush)
+        stored = (await asyncio.to_thread(os.stat, path)).st_size
+        if stored != size:
+            raise OSError(errno.EIO, f"{stored:,} of {size:,} bytes were stored")
     except OSError as error:
         raise StorageFull(f"The upload could not be written: {error.strerror}. Free some space and try again.") from error
     finally:
@@ -196,12 +212,19 @@ async def write_pieces(path: Path, pieces: AsyncIterator[bytes], *, limit: int) 
     return size, digest.hexdigest()
 
 
-def _keep(services: Services, path: Path, digest: str, name: str) -> ObjectInfo:
+def _keep(services: Services, owner_id: str, path: Path, size: int, digest: str, name: str) -> Upload:
+    """Store the bytes where they are not stored yet, and the row that names them."""
     bucket = services.settings.storage.buckets.uploads_raw
     suffix = "".join(PurePosixPath(name.lower()).suffixes[-2:])
     # The suffix helps readers that go by it; only harmless ones become part of the key.
     key = digest + (suffix if re.fullmatch(r"(\.[a-z0-9]{1,8}){0,2}", suffix) else "")
-    with contextlib.suppress(NotFound):
-        return services.store.info(bucket, key)
-    media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return services.store.put(bucket, key, path, media_type=media_type)
+    with _held(services, key):
+        try:
+            info = services.store.info(bucket, key)
+        except NotFound:
+            media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+            info = services.store.put(bucket, key, path, media_type=media_type)
+        upload = Upload(owner_id=owner_id, name=name, media_type=info.media_type, size=size, sha256=digest, key=info.key)
+        with services.database.session() as session:
+            session.add(upload)
+    return upload

@@ -15,6 +15,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from infra.database import Database, migrate
+from infra.database.tables import AnalysisJob, Upload, User
 from infra.errors import InvalidInput, ModelMissing, NotABrain, NotFound, WorkbenchError
 from infra.objectstore import LocalObjectStore
 from infra.settings import Settings, load_settings
@@ -22,6 +24,7 @@ from infra.telemetry import configure_logging
 from pipelines.definition import StageContext
 from pipelines.imaging import analyze
 from pipelines.imaging.inline import FILES
+from pipelines.imaging.originals import drop_read, note_read
 from pipelines.imaging.pipeline import PIPELINE
 from pipelines.imaging.report import Report
 from pipelines.inline import run_inline
@@ -126,6 +129,44 @@ async def test_nothing_of_a_dicoms_identifiers_is_stored_logged_or_told(tmp_path
     assert again["input"] == state["input"] and again["summary"] == state["summary"]
     with pytest.raises(NotFound, match="Upload it again"):
         await run(store, given, settings, Roles(segmentation=EllipsoidSegmentation()), options={"series": 1})
+
+
+async def test_a_dicom_upload_stays_until_the_last_job_has_read_it(tmp_path: Path, settings: Settings):
+    settings.home.mkdir()
+    database = Database(settings.database_url)
+    migrate(database)
+    store = LocalObjectStore(settings.objects_path)
+    given = put(store, dicom_zip(tmp_path / "series.zip"))
+    with database.session() as session:
+        session.add(User(id="u", name="u", role="member"))
+        session.flush()
+        for name, options in (("job-1", {"series": 1}), ("job-2", {})):
+            session.add(AnalysisJob(id=name, owner_id="u", pipeline="imaging", title="T", plan=PIPELINE.plan, input=given, options=options))
+
+    async def analysed(job_id: str, options: dict) -> None:
+        more = {"owner_id": "u", "job_id": job_id, "options": options}
+        await run(store, given, settings, Roles(segmentation=EllipsoidSegmentation()), **more)
+        with database.session() as session:
+            session.get_one(AnalysisJob, job_id).state = "done"
+
+    await analysed("job-1", {"series": 1})
+    store.info(given["bucket"], given["key"])  # the second job is still to read it
+    await analysed("job-2", {})
+    with pytest.raises(NotFound):
+        store.info(given["bucket"], given["key"])
+
+    # Kept for a while after reading, where the settings say so; and not deleted under one who has just sent it again.
+    patient = load_settings(home=settings.home, imaging={"keep_originals_minutes": 5})
+    put(store, dicom_zip(tmp_path / "again.zip"))
+    note_read(store, given["bucket"], given["key"])
+    assert drop_read(patient, database, store) == 0
+    with database.session() as session:
+        session.add(Upload(id="up", owner_id="u", name="n", media_type="m", size=1, sha256="s", key=given["key"]))
+    assert drop_read(settings, database, store) == 0
+    with database.session() as session:
+        session.delete(session.get_one(Upload, "up"))
+    assert drop_read(settings, database, store) == 1 and not list(store.list(given["bucket"], "originals/"))
+    database.close()
 
 
 async def test_every_stage_can_be_begun_again_with_the_same_result(tmp_path: Path, settings: Settings):
