@@ -7,7 +7,10 @@ happened and what to do, and ``retryable``, which the pipelines obey. The gatewa
 
 from __future__ import annotations
 
+import errno
 from typing import Any
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class WorkbenchError(Exception):
@@ -133,6 +136,30 @@ class StorageFull(WorkbenchError):
 
     code = "storage_full"
     status = 507
+
+
+def storage_full(error: BaseException) -> StorageFull | None:
+    """The error that a full disk means, where one is in the chain of ``error``; None where there is none.
+
+    The system says it by a number; SQLite, FAISS, Tantivy and Ray by their own classes, or in a text.
+    """
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        if isinstance(current, StorageFull):
+            return current
+        text = str(current).lower()
+        if (
+            (isinstance(current, OSError) and current.errno in _NO_ROOM)
+            or (type(current).__module__ == "sqlite3" and ("is full" in text or "disk i/o" in text))
+            or type(current).__name__ == "OutOfDiskError"
+            or (isinstance(current, RuntimeError | ValueError) and "no space left on device" in text)
+        ):
+            return StorageFull("The disk is full: nothing more can be stored. Free some space, then try again.")
+        cause = getattr(current, "cause", None) or getattr(current, "orig", None)
+        current = cause if isinstance(cause, BaseException) else (current.__cause__ or current.__context__)
+    return None
 
 
 def all_errors() -> dict[str, type[WorkbenchError]]:

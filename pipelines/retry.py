@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from infra.errors import Timeout, Unavailable, WorkbenchError, find_workbench_error, from_dict
+from infra.errors import Timeout, Unavailable, WorkbenchError, find_workbench_error, from_dict, storage_full
 from infra.settings import Jobs
 from infra.telemetry import logger
 
@@ -87,6 +87,10 @@ def as_workbench_error(error: BaseException, stage: str) -> WorkbenchError:
     known = find_workbench_error(error)
     if known is not None:
         return known
+    full = storage_full(error)
+    if full is not None:
+        log.warning("the disk is full", stage=stage, error=f"{type(error).__name__}: {error}"[:500])
+        return full
     trouble = cluster_trouble(error)
     if trouble is not None:
         log.warning("cluster trouble", stage=stage, error=f"{type(error).__name__}: {error}"[:500])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from infra.errors import TooLarge, Unavailable, WorkbenchError, find_workbench_error
+from infra.errors import TooLarge, Unavailable, WorkbenchError, find_workbench_error, storage_full
 from infra.settings import Settings
 from infra.telemetry import correlation_id, logger
 from serving.contracts import Delta, Embeddings, Entailment, Message, Segmentation, Volume, WriteOptions, checked_pairs, checked_texts
@@ -32,7 +32,7 @@ ITEM_BYTES = 3_000_000
 
 def typed_error(error: BaseException) -> WorkbenchError:
     """The error of :mod:`infra.errors` that a failed Serve call means."""
-    found = find_workbench_error(error)
+    found = find_workbench_error(error) or storage_full(error)
     if found is not None:
         return found
     import ray.exceptions

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, create_engine
 
-from infra.errors import StorageFull, Unavailable
+from infra.errors import StorageFull, Unavailable, storage_full
 
 Result = TypeVar("Result")
 
@@ -36,9 +36,9 @@ class Database:
                 yield session
         except OperationalError as error:
             text = str(error.orig).lower()
-            if "full" in text or "readonly" in text:
-                raise StorageFull("The database cannot be written: the disk is full or read-only.") from error
-            if "locked" in text or "connect" in text:
+            if storage_full(error) or "readonly" in text:
+                raise StorageFull("The database cannot be written: the disk is full or read-only. Free some space.") from error
+            if "locked" in text or "connect" in text or "unable to open" in text:
                 raise Unavailable("The database does not answer for now. Try again.") from error
             raise
 

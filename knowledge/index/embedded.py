@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from infra.errors import IntegrityError, StorageFull
+from infra.errors import IntegrityError, StorageFull, Unavailable, storage_full
 from knowledge.index.contract import Entry, Hit, Index, Where, check_vectors
 from knowledge.index.dense import Segment, entry_tags, open_segment, write_segment
 from knowledge.index.lexical import Words
@@ -48,6 +48,7 @@ class EmbeddedIndex(Index):
         self._removed: set[int] = set()
         self._segments: list[Segment] = []
         self._stamp: tuple[int, int] | None = None
+        self._closed = False
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / CHANGING).exists():
             raise IntegrityError(f"The index in {folder} was being changed when the machine stopped; rebuild it (workbench kb rebuild).")
@@ -87,8 +88,12 @@ class EmbeddedIndex(Index):
                 self._words.change(gone, entries)
                 self._write_manifest(segments)
                 mark.unlink()
-            except OSError as error:
-                raise StorageFull(f"The index cannot be written: {error.strerror}. Free some space, then rebuild it.") from error
+            except Exception as error:
+                # Whoever saves takes back what the tables say of these entries, so they must not come with the next save.
+                self._staged, self._removed = {}, set()
+                if isinstance(error, OSError) or storage_full(error):
+                    raise StorageFull(f"The index cannot be written ({error}). Free some space, then try again.") from error
+                raise
             self._segments = segments
             self._staged, self._removed = {}, set()
             self._sweep()
@@ -116,10 +121,15 @@ class EmbeddedIndex(Index):
     def close(self) -> None:
         with self._lock:
             self._segments, self._staged, self._removed = [], {}, set()
+            self._closed = True
 
     def _current(self) -> list[Segment]:
-        """The segments of the newest manifest, whoever wrote it."""
-        if self._stamp_now() != self._stamp:
+        """The segments of the newest manifest, whoever wrote it. Raises Unavailable once the index is closed."""
+        if self._closed:
+            raise Unavailable("The collection's index was closed during the search. Try again.")
+        now = self._stamp_now()
+        # None: the index was deleted to be built anew, and this search goes on with what it holds.
+        if now is not None and now != self._stamp:
             with self._lock:
                 if self._stamp_now() != self._stamp:
                     self._load()

@@ -6,6 +6,7 @@ that is lost is built again from the tables and the stored vectors.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -87,8 +88,22 @@ class Library:
         if not items:
             return []
         ids = {name: before[name].id if name in before else KbDocument(collection_id="", name="").id for name in items}
+        kept: list[tuple[str, str]] = []
+        try:
+            return self._put_items(items, before, ids, kept)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._drop(kept)  # no row names these objects
+            raise
+
+    def _put_items(
+        self, items: Mapping[str, Prepared], before: Mapping[str, KbDocument], ids: Mapping[str, str], kept: list[tuple[str, str]]
+    ) -> list[KbDocument]:
+        """The writes of :meth:`put_many`; objects that are stored before the rows that name them are noted in ``kept``."""
         text_key = self._keep(self.raw, pack_texts({ids[name]: item.document for name, item in items.items()}))
+        kept.append((self.raw, text_key))
         vectors_key = self._keep(self.vector_bucket, pack_vectors({ids[name]: item.vectors for name, item in items.items()}))
+        kept.append((self.vector_bucket, vectors_key))
         texts = keep_texts(self, list(before.values()), {name: item.source.sha256 for name, item in items.items()})
         with self.database.session() as session:
             known = rows_named(session, self.collection.id, list(items))
@@ -116,6 +131,7 @@ class Library:
                 vectors = np.concatenate([np.asarray(item.vectors, np.float32) for item in items.values() if len(item.chunks)])
                 self.index.add([entry_of(by_id[chunk.document_id], chunk) for chunk in chunks], vectors)
                 self.index.save()
+        kept.clear()
         if old_ids:
             self.index.remove(old_ids)
             self.index.save()

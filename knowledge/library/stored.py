@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -33,9 +34,11 @@ class StoredChunks:
 
     def __init__(self, database: Database, store: ObjectStore, collection_id: str, *, raw: str) -> None:
         self.database, self.store, self.collection_id, self.raw = database, store, collection_id, raw
+        self._lock = threading.Lock()  # searches and changes run in threads of their own
         self._documents: OrderedDict[tuple[str, str], Document] = OrderedDict()
         self._catalog: tuple[object, Catalog] | None = None
         self._looked = 0.0
+        self._changes = 0  # how often the collection has changed, so that what was read before a change is not kept after it
 
     def get(self, ids: Iterable[int]) -> Mapping[int, StoredChunk]:
         wanted = list(ids)
@@ -62,27 +65,38 @@ class StoredChunks:
         if row is None or row.text_key is None:
             raise NotFound(f"The collection has no document '{name}' that was read.")
         place = (row.text_key, row.id)
-        if place not in self._documents:
-            self._documents[place] = unpack_document(self.store.get(self.raw, row.text_key), row.id, name=name, media_type=row.media_type)
-        self._documents.move_to_end(place)
-        while len(self._documents) > KEPT_DOCUMENTS:
-            self._documents.popitem(last=False)
-        return self._documents[place]
+        with self._lock:
+            document = self._documents.get(place)
+        if document is None:
+            document = unpack_document(self.store.get(self.raw, row.text_key), row.id, name=name, media_type=row.media_type)
+        with self._lock:
+            self._documents[place] = document
+            self._documents.move_to_end(place)
+            while len(self._documents) > KEPT_DOCUMENTS:
+                self._documents.popitem(last=False)
+        return document
 
     def catalog(self) -> Catalog:
-        if self._catalog is not None and time.monotonic() - self._looked < LOOKED_SECONDS:
-            return self._catalog[1]
+        known = self._catalog  # taken once: another thread may forget it at any moment
+        if known is not None and time.monotonic() - self._looked < LOOKED_SECONDS:
+            return known[1]
+        changes = self._changes
         with self.database.session() as session:
             here = KbDocument.collection_id == self.collection_id
             stamp = session.exec(select(func.count(), func.max(KbDocument.updated_at)).where(here)).one()
-            if self._catalog is None or self._catalog[0] != tuple(stamp):
+            if known is None or known[0] != tuple(stamp):
                 # Only documents with facts can be named; a hundred thousand records without are not loaded.
                 query = select(KbDocument).where(here, (col(KbDocument.organisation).is_not(None)) | (col(KbDocument.year).is_not(None)))
-                self._catalog = (tuple(stamp), Catalog({row.name: facts_of(row) for row in session.exec(query)}))
-        self._looked = time.monotonic()
-        return self._catalog[1]
+                known = (tuple(stamp), Catalog({row.name: facts_of(row) for row in session.exec(query)}))
+        looked = time.monotonic()
+        with self._lock:
+            if changes == self._changes:
+                self._catalog, self._looked = known, looked
+        return known[1]
 
     def forget(self) -> None:
         """Drop what is remembered: the collection has changed."""
-        self._documents.clear()
-        self._catalog, self._looked = None, 0.0
+        with self._lock:
+            self._documents.clear()
+            self._catalog, self._looked = None, 0.0
+            self._changes += 1

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infra.errors import Cancelled, IntegrityError, InvalidInput, NotFound, Timeout, WorkbenchError, find_workbench_error
+from infra.errors import Cancelled, IntegrityError, InvalidInput, NotFound, Timeout, WorkbenchError, find_workbench_error, storage_full
 from infra.telemetry import logger
 from knowledge.library import Prepared
 from pipelines.definition import StageContext
@@ -300,7 +300,7 @@ class Line:
         """What documents failed by, logged. What concerns all documents (no model, no room, no collection) is raised on."""
         if isinstance(caught, TimeoutError):
             raise Timeout("The embedding model took too long. Try again later, or raise jobs.stage_timeout_seconds.")
-        error = find_workbench_error(caught)
+        error = find_workbench_error(caught) or storage_full(caught)
         of_documents = (InvalidInput, IntegrityError, *((NotFound,) if doing == "read" else ()))  # a stored file that is gone
         if error is not None and error.code != WorkbenchError.code and not isinstance(error, of_documents):
             raise error

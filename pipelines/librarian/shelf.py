@@ -37,6 +37,8 @@ class Opened:
         turn: whoever changes the collection holds it.
         claim: the file by whose lock this process is the collection's one writer; None before the first change.
         users: calls at work on it.
+        unsure: a change failed half-way; the next one first makes index and objects agree with the tables.
+        replaced: indexes that searches may still hold; closed when nobody uses the collection.
     """
 
     library: Library
@@ -44,6 +46,8 @@ class Opened:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     claim: TextIOWrapper | None = None
     users: int = 0
+    unsure: bool = False
+    replaced: list[Index] = field(default_factory=list)
 
     @property
     def collection(self) -> Collection:
@@ -68,6 +72,9 @@ class Shelf:
             yield opened
         finally:
             opened.users -= 1
+            if not opened.users:
+                while opened.replaced:
+                    opened.replaced.pop().close()
             await self._put_away()
 
     @contextlib.asynccontextmanager
@@ -81,8 +88,12 @@ class Shelf:
         async with self.reading(collection_id) as opened, opened.turn:
             if opened.claim is None:
                 await asyncio.to_thread(self._claim, opened)
+            elif opened.unsure:
+                await asyncio.to_thread(heal, opened.library)
+            opened.unsure = True
             try:
                 yield opened
+                opened.unsure = False
             finally:
                 opened.chunks.forget()
 
@@ -95,7 +106,7 @@ class Shelf:
                 row.embedding_model, row.dimensions = digest, dimensions
                 session.add(row)
             if dimensions != opened.library.index.dimensions:
-                opened.library.index.close()
+                opened.replaced.append(opened.library.index)
                 delete_index(self._folder / row.id)
                 opened.library.index = self._index(row)
             opened.library.collection = row
@@ -127,8 +138,10 @@ class Shelf:
 
     async def _put_away(self) -> None:
         idle = [name for name, opened in self._open.items() if not opened.users]
-        for name in idle[: max(0, len(self._open) - self._settings.knowledge.open_collections)]:
-            await asyncio.to_thread(_close, self._open.pop(name))
+        # All are taken out before the first is closed: whoever runs meanwhile sees none of them.
+        away = [self._open.pop(name) for name in idle[: max(0, len(self._open) - self._settings.knowledge.open_collections)]]
+        if away:
+            await asyncio.shield(asyncio.to_thread(lambda: [_close(opened) for opened in away]))
 
     def _open_one(self, collection_id: str) -> Opened:
         with self._database.session() as session:
@@ -167,8 +180,9 @@ class Shelf:
 
     def _claim(self, opened: Opened) -> None:
         opened.claim = self._locked(opened.collection.id, wait=WAIT_SECONDS)
-        # Another process may have made changes since the index was opened, or died while it made them.
-        opened.library.index.close()
+        # Another process may have made changes since the index was opened, or died while it made them. Searches that run
+        # hold the index as it was: it is closed after them.
+        opened.replaced.append(opened.library.index)
         try:
             opened.library.index = self._index(opened.collection)
         except IntegrityError as error:
@@ -194,7 +208,8 @@ class Shelf:
 
 
 def _close(opened: Opened) -> None:
-    opened.library.index.close()
+    for index in (opened.library.index, *opened.replaced):
+        index.close()
     if opened.claim is not None:
         opened.claim.close()
         opened.claim = None

@@ -1,6 +1,11 @@
+import errno
 import pickle
+import sqlite3
 
-from infra.errors import CorruptFile, Unavailable, WorkbenchError, all_errors, find_workbench_error, from_dict
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from infra.errors import CorruptFile, Unavailable, WorkbenchError, all_errors, find_workbench_error, from_dict, storage_full
 
 
 def test_codes_are_unique():
@@ -38,3 +43,29 @@ def test_found_inside_a_chain():
     found = find_workbench_error(wrapped)
     assert isinstance(found, Unavailable) and found.message == "Gone."
     assert find_workbench_error(ValueError("plain")) is None
+
+
+def _raised(error: Exception, cause: Exception | None = None) -> Exception:
+    try:
+        raise error from cause
+    except Exception as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        sqlite3.OperationalError("database or disk is full"),
+        OperationalError("insert", {}, sqlite3.OperationalError("disk I/O error")),
+        RuntimeError("Error: 'ret == (size)' failed: write error in seg-1.faiss: 0 != 1 (No space left on device)"),
+        _raised(KeyError("x"), OSError(errno.EDQUOT, "Disk quota exceeded")),
+    ],
+)
+def test_a_full_disk_is_told_as_such_whoever_says_so(error: Exception):
+    found = storage_full(error)
+    assert found is not None and found.code == "storage_full" and "Free some space" in found.message
+
+
+def test_other_errors_are_no_full_disk():
+    assert storage_full(OSError(errno.ENOENT, "no such file")) is None and storage_full(ValueError("full of errors")) is None
