@@ -33,6 +33,7 @@ from workbench.api.models import model_routes
 from workbench.api.notifications import notification_routes
 from workbench.api.objects import object_routes
 from workbench.api.open_connections import OpenConnections
+from workbench.api.people import people_routes
 from workbench.api.problems import install_problems
 from workbench.api.questions import question_routes
 from workbench.api.uploads import upload_routes
@@ -83,6 +84,7 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
     install_docs(app)
     app.include_router(health_routes(services, metrics))
     app.include_router(auth_routes(services.accounts))
+    app.include_router(people_routes(services.accounts))
     app.include_router(upload_routes(services))
     app.include_router(imaging_routes(services))
     app.include_router(cohort_routes(services))

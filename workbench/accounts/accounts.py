@@ -74,8 +74,8 @@ class Accounts:
                 record(session, "user.created", user_id=owner.id, subject=owner.name, role="owner")
             return owner
 
-    def add_user(self, name: str, *, role: str = MEMBER, password: str | None = None) -> User:
-        """A new person.
+    def add_user(self, name: str, *, role: str = MEMBER, password: str | None = None, by: str | None = None) -> User:
+        """A new person; ``by`` is the id of who added them, for the record.
 
         Raises:
             InvalidInput: the name is taken or not usable, the role is none, or the password too short.
@@ -93,7 +93,7 @@ class Accounts:
             user = User(name=name, role=role, password_hash=hashed)
             session.add(user)
             session.flush()
-            record(session, "user.created", user_id=user.id, subject=name, role=role)
+            record(session, "user.created", user_id=by or user.id, subject=name, role=role)
             return user
 
     def user_named(self, name: str) -> User:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from infra.datafolder import private_umask
-from workbench.cli import analyze, ask, comply, doctor, entail, evaluate, jobs, kb, login, models, pipelines, status, up
+from workbench.cli import analyze, ask, comply, doctor, entail, evaluate, jobs, kb, login, models, people, pipelines, status, up
 
 app = typer.Typer(
     name="workbench",
@@ -22,6 +22,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(pipelines.app, name="pipelines")
 app.add_typer(kb.app, name="kb")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(people.users, name="users")
+app.add_typer(people.tokens, name="tokens")
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from workbench.api.compliance_files import compliance_file_routes
 from workbench.api.identity import Guard, require_user
 from workbench.api.knowledge import knowledge_routes
 from workbench.api.notifications import notification_routes
+from workbench.api.people import people_routes
 from workbench.api.problems import install_problems
 from workbench.api.questions import question_routes
 from workbench.api.uploads import upload_routes
@@ -35,6 +36,7 @@ def build(services: Services) -> FastAPI:
     app = FastAPI()
     install_problems(app)
     app.include_router(auth_routes(services.accounts))
+    app.include_router(people_routes(services.accounts))
     app.include_router(cohort_routes(services))
     app.include_router(compliance_routes(services))
     app.include_router(compliance_file_routes(services))
