@@ -16,7 +16,7 @@ import structlog
 from ray.serve.handle import DeploymentHandle
 
 from infra.database import Database
-from infra.datafolder import DataFolder, private_umask
+from infra.datafolder import DataFolder
 from infra.objectstore import make_object_store
 from infra.settings import Settings
 from infra.telemetry import correlated, log_to_folder, logger
@@ -28,6 +28,7 @@ from pipelines.ledger import Ledger
 from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
 from pipelines.progress import reporting
 from pipelines.retry import as_workbench_error
+from serving.ray_cluster import keep_replica_private
 from serving.remote import roles_from_handles
 
 log = logger(__name__)
@@ -46,7 +47,7 @@ class StageHost:
     """
 
     def __init__(self, name: str, settings: Settings, catalog: Catalog, models: Mapping[str, DeploymentHandle]) -> None:
-        private_umask()
+        keep_replica_private()
         log_to_folder(DataFolder(settings.home).logs, level=settings.telemetry.level, component=f"pipelines-{name}")
         self._pipeline = catalog.pipeline(name)
         self._settings = settings

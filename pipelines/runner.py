@@ -18,7 +18,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from infra.database import Database
-from infra.datafolder import DataFolder, private_umask
+from infra.datafolder import DataFolder
 from infra.errors import Cancelled, ConfigurationError, WorkbenchError
 from infra.settings import Settings
 from infra.telemetry import correlated, correlation_id, log_to_folder, logger
@@ -28,6 +28,7 @@ from pipelines.durable import APPLICATION, CLOSE, CONTRACT, QUEUE, WORKFLOW, Jso
 from pipelines.ledger import Ledger
 from pipelines.reconcile import reconcile
 from pipelines.retry import RetryPolicy, as_workbench_error, revive, with_retries
+from serving.ray_cluster import keep_replica_private
 
 log = logger(__name__)
 
@@ -50,7 +51,7 @@ class Runner:
         self, settings: Settings, hosts: Mapping[str, DeploymentHandle], limits: Mapping[str, Mapping[str, float]] | None = None
     ) -> None:
         began = time.monotonic()
-        private_umask()
+        keep_replica_private()
         log_to_folder(DataFolder(settings.home).logs, level=settings.telemetry.level, component="pipelines-runner")
         self._hosts = dict(hosts)
         self._limits = dict(limits or {})

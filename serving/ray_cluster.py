@@ -165,6 +165,18 @@ def join(address: str | None, settings: Settings | None = None) -> None:
         ) from error
 
 
+def keep_replica_private() -> None:
+    """Close a starting Serve replica to other users and machines: its files, and the port that Serve would open for it.
+
+    Serve opens a gRPC port on all interfaces of the machine for every replica, and unpickles what anyone sends there. It is
+    for handles with ``by_reference=False`` alone; ours go through Ray, which asks for the data folder's token.
+    """
+    private_umask()
+    from ray.serve._private import replica
+
+    replica.add_port_to_grpc_server = lambda server, address: 0
+
+
 def ray_folder(home: Path) -> Path:
     """Where Ray keeps its session: ``ray`` in the data folder; reached by a short link where sockets' paths would be too long."""
     folder = home.resolve() / "ray"

@@ -12,12 +12,13 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
-from infra.datafolder import DataFolder, private_umask
+from infra.datafolder import DataFolder
 from infra.errors import Unavailable, WorkbenchError
 from infra.settings import Settings
 from infra.telemetry import configure_logging, correlated, logger
 from serving.contracts import Delta, Embeddings, Entailment, Message, Segmentation, Volume, WriteOptions
 from serving.local import local_role
+from serving.ray_cluster import keep_replica_private
 
 log = logger("serving.replica")
 
@@ -123,7 +124,7 @@ REPLICAS: dict[str, type[Replica]] = {
 
 def _log_to_file(settings: Settings, role: str) -> None:
     """JSON lines in the data folder's ``logs``; on another machine of a cluster, where there is none, standard error."""
-    private_umask()
+    keep_replica_private()
     stream = None
     with contextlib.suppress(OSError):
         folder = DataFolder(settings.home).logs

@@ -10,13 +10,14 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from infra.database import Database
-from infra.datafolder import DataFolder, private_umask
+from infra.datafolder import DataFolder
 from infra.errors import InvalidInput, WorkbenchError
 from infra.objectstore import make_object_store
 from infra.settings import Settings
 from infra.telemetry import correlated, log_to_folder, logger
 from pipelines.librarian.contract import Desk
 from pipelines.librarian.librarian import Librarian
+from serving.ray_cluster import keep_replica_private
 from serving.remote import roles_from_handles
 
 log = logger(__name__)
@@ -34,7 +35,7 @@ class LibrarianReplica:
     """
 
     def __init__(self, settings: Settings, models: Mapping[str, DeploymentHandle]) -> None:
-        private_umask()
+        keep_replica_private()
         log_to_folder(DataFolder(settings.home).logs, level=settings.telemetry.level, component="pipelines-librarian")
         self._database = Database(settings.database_url)
         self._librarian = Librarian(settings, self._database, make_object_store(settings), roles_from_handles(models))

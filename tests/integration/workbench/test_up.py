@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from infra.datafolder import DataFolder
@@ -115,6 +116,18 @@ def test_what_every_process_writes_is_for_its_user_alone(house):
     # Ray opens its own folder to everybody; the data folder around it is closed.
     wide = [path.name for path in house.home.iterdir() if path.is_file() and path.stat().st_mode & 0o077]
     assert wide == []
+
+
+def test_every_process_listens_on_the_loopback_alone(house):
+    listening = {}
+    for pid in [house.supervisor.pid, *marked(house.home)]:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            for one in process.net_connections(kind="inet"):
+                if one.status == psutil.CONN_LISTEN or one.type == socket.SOCK_DGRAM:
+                    listening[one.laddr.ip, one.laddr.port] = " ".join(process.cmdline())[:80]
+    assert len(listening) > 5, "the workbench's ports were not found"
+    assert {place: who for place, who in listening.items() if place[0] not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")} == {}
 
 
 def test_status_names_every_part_and_the_memory(house):
