@@ -19,6 +19,7 @@ import json
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from infra.errors import ConfigurationError, Conflict, StorageFull
 
 OWN_FILES = ("lock", "secret", "workbench.sqlite")
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
+LONGEST_SOCKET_PATH = 100  # the smallest limit of the systems we run on is 103 bytes
 
 
 def private_umask() -> None:
@@ -41,7 +43,7 @@ class Running:
     pid: int
     url: str
     ray_address: str | None
-    mlflow_url: str | None
+    mlflow_socket: str | None
     started_at: str
 
 
@@ -120,6 +122,19 @@ class DataFolder:
     def champions(self) -> Path:
         """Snapshot of MLflow's champions, which replicas read when they start."""
         return self.home / "champions.json"
+
+    def socket_path(self, name: str) -> Path:
+        """Where a server listens on a Unix socket, in a directory that its owner alone can enter.
+
+        It lies in the data folder, or in a new directory of the temporary folder where the data folder's path is longer
+        than a socket's may be.
+        """
+        path = self.home / "sockets" / f"{name}.sock"
+        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+            return Path(tempfile.mkdtemp(prefix="workbench-")) / path.name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.parent.chmod(0o700)
+        return path
 
     def secret(self) -> str:
         """The key that signs sessions and links; made at first use."""

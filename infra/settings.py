@@ -78,7 +78,6 @@ class Storage(Section):
 
 class Mlflow(Section):
     start: bool = Field(default=True, description="Whether `workbench up` starts MLflow's server.")
-    port: int = Field(default=0, ge=0, le=65535, description="Its port on the loopback; 0 takes a free one.")
     tracking_uri: str | None = Field(default=None, description="Another MLflow server; by default SQLite in the data folder.")
     poll_seconds: float = Field(default=5.0, ge=0, description="How often the alias champion is looked at; 0 is never.")
     promotion: Literal["free", "evaluated"] = Field(
@@ -232,6 +231,11 @@ class Settings(BaseSettings):
     @property
     def mlflow_uri(self) -> str:
         return self.mlflow.tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow.sqlite'}"
+
+    @property
+    def mlflow_artifacts_path(self) -> Path:
+        """Where the workbench's own MLflow keeps artifacts."""
+        return self.objects_path / self.storage.buckets.mlflow
 
     @property
     def objects_path(self) -> Path:

@@ -23,6 +23,7 @@ from infra.settings import Settings, load_settings
 from serving.champions import read_catalogue, read_champions
 from serving.contracts import ROLES, ModelRef
 from serving.embedded import EMBEDDED, Embedded, embedded_roles, embedded_version
+from serving.mlflow_server import lies_inside
 from serving.refusals import Refusal, read_refusals, write_refusals
 from serving.versions import Catalogue, ModelVersion, registered_name, write_catalogue
 
@@ -123,13 +124,33 @@ def open_client(settings: Settings) -> Any:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         if client.get_experiment_by_name(EXPERIMENT) is None:
             # A server knows where its artifacts go; for a plain database we have to say, or they land in ./mlruns.
-            place = None if uri.startswith("http") else (settings.objects_path / settings.storage.buckets.mlflow).as_uri()
+            place = None if uri.startswith("http") else settings.mlflow_artifacts_path.as_uri()
             client.create_experiment(EXPERIMENT, artifact_location=place)
+        if settings.mlflow.tracking_uri is None:
+            _keep_artifacts_inside(settings)
     except Exception as error:
         if "RESOURCE_ALREADY_EXISTS" in str(error):
             return client
         raise Unavailable(f"MLflow does not answer at {uri}: {type(error).__name__}.") from error
     return client
+
+
+def _keep_artifacts_inside(settings: Settings) -> None:
+    """Experiments whose artifacts would land outside the data folder keep their next ones in it.
+
+    MLflow makes its first experiment with a place below the working folder.
+    """
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(settings.mlflow_uri)
+    with engine.begin() as connection:
+        for identifier, location in connection.execute(text("SELECT experiment_id, artifact_location FROM experiments")).all():
+            if not lies_inside(location or "", settings.mlflow_artifacts_path):
+                connection.execute(
+                    text("UPDATE experiments SET artifact_location = :place WHERE experiment_id = :id"),
+                    {"place": f"mlflow-artifacts:/{identifier}", "id": identifier},
+                )
+    engine.dispose()
 
 
 def ensure_model(client: Any, role: str) -> None:

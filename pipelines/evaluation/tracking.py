@@ -24,7 +24,7 @@ def log_figures(settings: Settings, name: str, figures: Mapping[str, float], par
         found = client.get_experiment_by_name(EXPERIMENT)
         place = None
         if not settings.mlflow_uri.startswith("http"):
-            place = (settings.objects_path / settings.storage.buckets.mlflow).as_uri()
+            place = settings.mlflow_artifacts_path.as_uri()
         experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, artifact_location=place)
         run = client.create_run(experiment, run_name=name)
         for key, value in parameters.items():

@@ -1,9 +1,10 @@
-"""Spans into the MLflow database of a data folder, where no MLflow server runs: for the command line and notebooks."""
+"""Traces in the MLflow database of a data folder, where no MLflow server runs: for the command line and notebooks."""
 
 from __future__ import annotations
 
 import base64
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 from infra.settings import Settings
@@ -28,7 +29,7 @@ def write_spans(settings: Settings, experiment: str, sent: dict[str, Any]) -> No
 
     found = client.get_experiment_by_name(experiment)
     # For a plain database we have to say where artifacts go, or they land in ./mlruns.
-    place = (settings.objects_path / settings.storage.buckets.mlflow).as_uri()
+    place = settings.mlflow_artifacts_path.as_uri()
     identifier = found.experiment_id if found else client.create_experiment(experiment, artifact_location=place)
     request = ParseDict(_with_base64(sent), ExportTraceServiceRequest())
     spans = [
@@ -38,6 +39,18 @@ def write_spans(settings: Settings, experiment: str, sent: dict[str, Any]) -> No
         for span in scope.spans
     ]
     TracingClient(settings.mlflow_uri).log_spans(identifier, spans)
+
+
+def delete_traces(settings: Settings, experiment: str, traces: Sequence[str]) -> None:
+    """Delete traces with their spans and assessments; those that are not there are passed over.
+
+    Raises:
+        Unavailable: MLflow's database cannot be opened.
+    """
+    client = open_client(settings)
+    found = client.get_experiment_by_name(experiment)
+    for start in range(0, len(traces) if found else 0, 100):
+        client.delete_traces(found.experiment_id, trace_ids=list(traces[start : start + 100]))
 
 
 def _with_base64(sent: dict[str, Any]) -> dict[str, Any]:

@@ -6,44 +6,46 @@ import asyncio
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
-from infra.datafolder import DataFolder
 from infra.settings import Settings
 from infra.telemetry import logger
 from pipelines.questions.contract import Answer
+from serving.mlflow_server import MlflowServer, find_server
 
 log = logger(__name__)
 
 EXPERIMENT = "workbench-answers"
-TIMEOUT = 10.0
+AT_ONCE = 100  # traces deleted by one request
 
 
 class Traces:
-    """Writes traces and feedback to one MLflow.
+    """Writes traces and feedback to one MLflow, and deletes them.
 
     What cannot be written is logged and changes nothing: an answer does not wait for MLflow, nor fail with it.
 
     Args:
-        address: of its server, with its prefix; None where there is no server.
+        server: None where there is none.
         file: settings of a data folder whose MLflow has no server now: its database is written to, by MLflow itself.
     """
 
-    def __init__(self, address: str | None, *, file: Settings | None = None) -> None:
-        self._address, self._file = address, file
+    def __init__(self, server: MlflowServer | None, *, file: Settings | None = None) -> None:
+        self._server, self._file = server, file
 
     async def write(self, answer: Answer, *, user: str, conversation: str, response: str) -> str | None:
         """The trace's id, or None where it was not written."""
-        if self._address is None and self._file is None:
+        if self._server is None and self._file is None:
             return None
         trace = secrets.token_hex(16)
-        tags = {"mlflow.trace.user": user, "mlflow.trace.session": conversation, "workbench.response": response}
+        # MLflow makes its metadata mlflow.trace.user and mlflow.trace.session of these two: whose trace it is goes by them.
+        tags = {"user.id": user, "session.id": conversation, "workbench.response": response}
         said = spans_of(answer, trace, time.time_ns(), tags)
         try:
-            if self._address is not None:
-                await _send(self._address, said)
+            if self._server is not None:
+                await _send(self._server, said)
             else:
                 from pipelines.questions.trace_file import write_spans
 
@@ -56,7 +58,7 @@ class Traces:
 
     async def judge(self, trace: str | None, *, user: str, value: int, comment: str = "") -> bool:
         """A thumb, as an assessment of the trace; whether it was written."""
-        if self._address is None or trace is None:
+        if self._server is None or trace is None:
             return False
         made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         assessment = {
@@ -69,7 +71,7 @@ class Traces:
             "last_update_time": made,
         }
         try:
-            async with httpx.AsyncClient(base_url=self._address, timeout=TIMEOUT, trust_env=False) as client:
+            async with self._server.client() as client:
                 sent = await client.post(f"/api/3.0/mlflow/traces/{trace}/assessments", json={"assessment": assessment})
                 sent.raise_for_status()
         except httpx.HTTPError as error:
@@ -77,18 +79,38 @@ class Traces:
             return False
         return True
 
+    async def delete(self, traces: Sequence[str]) -> bool:
+        """Delete traces with their spans and assessments; whether they are gone (those that were not there are)."""
+        if not traces:
+            return True
+        if self._server is None and self._file is None:
+            return False
+        try:
+            if self._server is not None:
+                async with self._server.client() as client:
+                    experiment = await _experiment(client)
+                    for start in range(0, len(traces), AT_ONCE):
+                        asked = {"experiment_id": experiment, "request_ids": list(traces[start : start + AT_ONCE])}
+                        (await client.post("/api/3.0/mlflow/traces/delete-traces", json=asked)).raise_for_status()
+            else:
+                from pipelines.questions.trace_file import delete_traces
+
+                assert self._file is not None
+                await asyncio.to_thread(delete_traces, self._file, EXPERIMENT, traces)
+        except Exception as error:
+            log.warning("traces could not be deleted", traces=len(traces), error=f"{type(error).__name__}: {str(error)[:200]}")
+            return False
+        return True
+
 
 def traces_of(settings: Settings) -> Traces:
     """Where this data folder's answers are traced: the server that the settings name, that of the running workbench, else the
     folder's own MLflow database; nowhere before a workbench has made one."""
-    uri = settings.mlflow.tracking_uri
-    if uri is not None and uri.startswith("http"):
-        return Traces(uri.rstrip("/"))
-    if uri is not None:
+    server = find_server(settings)
+    if server is not None:
+        return Traces(server)
+    if settings.mlflow.tracking_uri is not None:
         return Traces(None, file=settings)
-    running = DataFolder(settings.home).running()
-    if running is not None and running.mlflow_url:
-        return Traces(f"{running.mlflow_url}/mlflow")
     return Traces(None, file=settings if (settings.home / "mlflow.sqlite").exists() else None)
 
 
@@ -150,8 +172,8 @@ def _span(
     return made if parent is None else {**made, "parentSpanId": parent}
 
 
-async def _send(address: str, spans: dict[str, Any]) -> None:
-    async with httpx.AsyncClient(base_url=address, timeout=TIMEOUT, trust_env=False) as client:
+async def _send(server: MlflowServer, spans: dict[str, Any]) -> None:
+    async with server.client() as client:
         sent = await client.post(
             "/v1/traces",
             content=json.dumps(spans),

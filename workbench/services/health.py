@@ -11,6 +11,7 @@ from sqlalchemy import text
 from infra.errors import find_workbench_error
 from infra.telemetry import logger
 from serving.contracts import ROLES, missing_sentence
+from serving.mlflow_server import find_server
 from workbench.services.context import Services
 
 log = logger(__name__)
@@ -99,14 +100,14 @@ def _free_mb(services: Services) -> int | None:
 
 
 async def _mlflow(services: Services) -> Component:
-    running = await asyncio.to_thread(services.folder.running)
-    if running is None or running.mlflow_url is None:
+    server = await asyncio.to_thread(find_server, services.settings)
+    if server is None:
         return _component("mlflow", "missing", "MLflow's server is not started by this workbench.")
     import httpx
 
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
-            answer = await client.get(f"{running.mlflow_url}/mlflow/health")
+        async with server.client(seconds=2.0) as client:
+            answer = await client.get("/health")
         if answer.status_code == 200:
             return _component("mlflow", "ready", "MLflow answers at /mlflow.")
         return _component("mlflow", "degraded", f"MLflow answers with status {answer.status_code}.")

@@ -22,6 +22,7 @@ from infra.errors import WorkbenchError
 from infra.telemetry import logger
 from serving.contracts import ROLES
 from serving.hot_swap import passing, refresh_replicas
+from serving.mlflow_server import find_server
 from serving.refusals import read_refusals, refuse
 from serving.versions import registered_name
 from workbench.services.context import Services
@@ -86,12 +87,12 @@ class Promotions:
             log.error("the former champion could not be taken again", role=role, version=version, error=error.message)
 
     async def _alias_changed(self) -> bool:
-        address = self._address()
-        if address is None:
+        server = find_server(self._services.settings)
+        if server is None:
             return False
         try:
-            async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
-                answer = await client.get(f"{address}/api/2.0/mlflow/registered-models/search", params={"max_results": 100})
+            async with server.client(seconds=5) as client:
+                answer = await client.get("/api/2.0/mlflow/registered-models/search", params={"max_results": 100})
                 answer.raise_for_status()
                 named = _champions(answer.json())
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -99,14 +100,6 @@ class Promotions:
         refused = {role: refusal.version for role, refusal in read_refusals(self._services.settings).items()}
         serving = {role: ref.version for role, ref in self._services.champions().items()}
         return any(number not in (serving.get(role), refused.get(role)) for role, number in named.items() if role in serving)
-
-    def _address(self) -> str | None:
-        """MLflow's server, where one is known: the settings' own, or that of the running workbench."""
-        uri = self._services.settings.mlflow.tracking_uri
-        if uri:
-            return uri.rstrip("/") if uri.startswith("http") else None
-        running = self._services.folder.running()
-        return f"{running.mlflow_url}/mlflow" if running and running.mlflow_url else None
 
     async def _read_mlflow(self) -> None:
         """In a process of its own: MLflow would make the gateway some hundred megabytes larger."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from infra.datafolder import DataFolder
 from infra.settings import Settings
+from serving.mlflow_server import PREFIX
 from serving.ray_cluster import head_command, head_environment, token_path
 from workbench.supervisor.child import Child
 from workbench.supervisor.processes import MARK
@@ -56,15 +58,20 @@ def gateway_child(settings: Settings, descriptor: int) -> Child:
     return Child("gateway", command, environment(settings), _log(settings, "gateway"), descriptors=(descriptor,))
 
 
-def mlflow_child(settings: Settings, port: int) -> Child:
-    """MLflow's server on the loopback, one worker, without its job machinery (which takes a gigabyte at rest)."""
+def mlflow_child(settings: Settings, socket_path: Path) -> Child:
+    """MLflow's server on a Unix socket, one worker, without its job machinery (which takes a gigabyte at rest).
+
+    Artifacts that come over HTTP lie in the data folder: clients are told ``mlflow-artifacts:/...`` and never a path.
+    """
     folder = DataFolder(settings.home)
-    artifacts = settings.objects_path / settings.storage.buckets.mlflow
     command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--static-prefix", "/mlflow", "--backend-store-uri", settings.mlflow_uri, "--default-artifact-root", artifacts.as_uri()),
+        *(sys.executable, "-m", "mlflow", "server", "--uvicorn-opts", f"--uds {shlex.quote(str(socket_path))}", "--workers", "1"),
+        *("--static-prefix", PREFIX, "--backend-store-uri", settings.mlflow_uri, "--serve-artifacts"),
+        *("--artifacts-destination", settings.mlflow_artifacts_path.as_uri(), "--default-artifact-root", "mlflow-artifacts:/"),
     ]
-    variables = environment(settings) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    # Neither may run programs or call models elsewhere for whoever reaches it.
+    closed = ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "MLFLOW_ENABLE_REMOTE_ASSISTANT", "MLFLOW_ENABLE_AI_GATEWAY")
+    variables = environment(settings) | dict.fromkeys(closed, "false")
     return Child("mlflow", command, variables, folder.logs / "mlflow.log", nice=10)
 
 

@@ -24,7 +24,7 @@ from infra.settings import Settings
 from serving.ray_cluster import forget_address, read_address
 from workbench.supervisor.child import Child
 from workbench.supervisor.commands import gateway_child, mlflow_child, opening_child, ray_child
-from workbench.supervisor.ports import free_port, listen
+from workbench.supervisor.ports import listen
 from workbench.supervisor.processes import end_marked
 from workbench.supervisor.small_http import ask
 
@@ -59,7 +59,7 @@ class Supervisor:
         self._opening: Child | None = None
         self._deployed = asyncio.Event()
         self._socket: socket.socket | None = None
-        self._running = Running(os.getpid(), settings.url, None, settings.mlflow.tracking_uri, datetime.now(UTC).isoformat())
+        self._running = Running(os.getpid(), settings.url, None, None, datetime.now(UTC).isoformat())
 
     @property
     def address(self) -> tuple[str, int]:
@@ -149,9 +149,9 @@ class Supervisor:
         except WorkbenchError as error:
             self.say(f"The embedded models could not be registered in MLflow: {error.message}")
         if self.settings.mlflow.start and self.settings.mlflow.tracking_uri is None:
-            port = self.settings.mlflow.port or free_port()
-            self._keep(mlflow_child(self.settings, port), self._child_died)
-            self._note(mlflow_url=f"http://127.0.0.1:{port}")
+            socket_path = self.folder.socket_path("mlflow")
+            self._keep(mlflow_child(self.settings, socket_path), self._child_died)
+            self._note(mlflow_socket=str(socket_path))
 
     async def _start_opening(self, *steps: str, nice: int = 0, log: str = "opening") -> Child:
         child = opening_child(self.settings, steps, nice=nice, log=log)
@@ -295,16 +295,20 @@ class Supervisor:
             await gateway.stop(grace=5)
         await asyncio.gather(*(child.stop(grace=6) for child in self._children.values()))
         await asyncio.to_thread(end_marked, self.folder.home, grace=1.0)
-        with contextlib.suppress(FileNotFoundError):
-            (self.folder.home / "running.json").unlink()
+        for path in (self.folder.home / "running.json", *filter(None, [self._running.mlflow_socket])):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        if (place := self._running.mlflow_socket) and not place.startswith(str(self.folder.home)):
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(place))
 
     # -- telling
 
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._began:.1f} s"
 
-    def _note(self, *, mlflow_url: str | None = None) -> None:
+    def _note(self, *, mlflow_socket: str | None = None) -> None:
         """Leave word in the data folder of where everything is, as far as it is known now."""
         ray_address = self.settings.ray.address or read_address(self.settings)
-        self._running = replace(self._running, ray_address=ray_address, mlflow_url=mlflow_url or self._running.mlflow_url)
+        self._running = replace(self._running, ray_address=ray_address, mlflow_socket=mlflow_socket or self._running.mlflow_socket)
         self.folder.write_running(self._running)

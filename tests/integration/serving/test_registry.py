@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,8 @@ from infra.settings import Settings, load_settings
 from serving import embedded
 from serving.champions import read_catalogue, read_champions
 from serving.embedded import embedded_version
-from serving.registry import CHAMPION, champions, refresh, register_embedded
+from serving.mlflow_server import lies_inside
+from serving.registry import CHAMPION, champions, open_client, refresh, register_embedded
 from serving.versions import registered_name, versions_path
 
 pytestmark = pytest.mark.timeout(240)
@@ -108,3 +110,13 @@ def test_a_broken_snapshot_is_as_none(settings: Settings) -> None:
     versions_path(settings).write_text("{not json")
     (settings.home / "champions.json").write_text('{"llm": {"odd": 1}}')
     assert read_champions(settings)["llm"].version == "1"
+
+
+def test_no_experiment_keeps_its_artifacts_outside_the_data_folder(registered: Settings, tmp_path: Path) -> None:
+    api = client(registered)
+    api.create_experiment("placed elsewhere", artifact_location=(tmp_path / "elsewhere").as_uri())
+    open_client(registered)
+    for found in api.search_experiments():
+        assert lies_inside(found.artifact_location, registered.mlflow_artifacts_path), found.artifact_location
+    placed = api.get_experiment_by_name("placed elsewhere")
+    assert placed.artifact_location == f"mlflow-artifacts:/{placed.experiment_id}"

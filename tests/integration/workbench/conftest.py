@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from infra.database import Database, migrate
 from infra.database.tables import User
 from infra.errors import Unavailable
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
 from serving.contracts import Delta, Embeddings, Entailment, ModelRef, Quality, Segmentation
 from serving.roles import Roles
 from workbench.gateway import build_gateway
@@ -97,9 +97,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def gateway(*, pages: bool) -> Iterator[Running]:
-    """A gateway on a port of its own, without Ray."""
-    settings = load_settings(gateway={"port": free_port(), "max_upload_mb": 3}, imaging={"reader_memory_mb": 512})
+def gateway(*, pages: bool, settings: Settings | None = None) -> Iterator[Running]:
+    """A gateway without Ray, on the settings' data folder and port; by default on a port of its own."""
+    settings = settings or load_settings(gateway={"port": free_port(), "max_upload_mb": 3}, imaging={"reader_memory_mb": 512})
     migrate(Database(settings.database_url))
     services = make_services(settings)
     services.connected = Roles(segmentation=Threshold(), llm=Echo(), embedding=HashedWords(), entailment=SharedWords())

@@ -9,7 +9,7 @@ import pytest
 from infra.datafolder import DataFolder, Running, write_private
 from infra.errors import ConfigurationError, Conflict
 
-RUNNING = Running(pid=1, url="http://127.0.0.1:8000", ray_address=None, mlflow_url=None, started_at="2026-01-01")
+RUNNING = Running(pid=1, url="http://127.0.0.1:8000", ray_address=None, mlflow_socket=None, started_at="2026-01-01")
 
 
 def test_a_second_owner_is_refused_and_told_who(tmp_path):
@@ -123,3 +123,15 @@ def test_a_file_system_without_rights_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "chmod", lambda self, mode: None)
     with pytest.raises(ConfigurationError, match="keeps no access rights"):
         folder.make()
+
+
+def test_a_servers_socket_lies_where_only_its_owner_gets_however_long_the_path_is(tmp_path):
+    import socket
+
+    deep = tmp_path / "a-folder-with-a-long-name" / "and-another-one-in-it-with-a-longer-name" / "home"
+    for home in (tmp_path / "home", deep):
+        path = DataFolder(home).make().socket_path("mlflow")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+        assert path.parent.stat().st_mode & 0o077 == 0
+    assert not path.is_relative_to(tmp_path)

@@ -4,6 +4,7 @@ import json
 
 from pipelines.questions import answer
 from pipelines.questions.tracing import Traces, spans_of
+from serving.mlflow_server import MlflowServer
 from tests.running import free_port
 
 
@@ -22,6 +23,7 @@ async def test_the_spans_nest_and_say_what_was_found(search, roles, calibration)
 
 async def test_an_answer_does_not_need_mlflow(search, roles, calibration):
     found = await answer("Does aspirin thin the blood?", search, roles, calibration=calibration)
-    for traces in (Traces(None), Traces(f"http://127.0.0.1:{free_port()}")):
+    for traces in (Traces(None), Traces(MlflowServer(f"http://127.0.0.1:{free_port()}"))):
         assert await traces.write(found, user="u", conversation="c", response="r") is None
         assert not await traces.judge("tr-1", user="u", value=1)
+        assert not await traces.delete(["tr-1"])
