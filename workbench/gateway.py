@@ -39,6 +39,7 @@ from workbench.api.questions import question_routes
 from workbench.api.uploads import upload_routes
 from workbench.services.context import Services
 from workbench.services.promotions import Promotions
+from workbench.services.questions import keep_deleting
 from workbench.services.uploads import remove_leftovers
 
 log = logger(__name__)
@@ -64,6 +65,7 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
         tasks.append(asyncio.create_task(_keep_owner_token(services)))
         if files is not None:
             tasks.append(asyncio.create_task(files.keep_swept()))
+        tasks.append(asyncio.create_task(keep_deleting(services)))
         yield
         for task in tasks:
             task.cancel()

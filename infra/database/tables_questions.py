@@ -57,3 +57,12 @@ class RagResponse(SQLModel, table=True):
     feedback: int | None = Field(default=None, description="1 thumb up, -1 thumb down.")
     comment: str = ""
     created_at: datetime = Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))
+
+
+class TraceDeletion(SQLModel, table=True):
+    """A trace in MLflow whose answer was deleted; the row goes when the trace is gone."""
+
+    __tablename__ = "trace_deletions"  # pyright: ignore[reportAssignmentType]
+
+    trace_id: str = Field(primary_key=True)
+    asked_at: datetime = Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))

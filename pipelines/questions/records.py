@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, delete, func, or_, select
 
 from infra.database.tables import now
-from infra.database.tables_questions import Conversation, RagQuery, RagResponse
+from infra.database.tables_questions import Conversation, RagQuery, RagResponse, TraceDeletion
 from infra.errors import InvalidInput, NotFound
 from pipelines.questions.contract import Answer
 
@@ -114,9 +114,12 @@ def rename(session: Session, owner_id: str, conversation_id: str, title: str) ->
 
 
 def forget(session: Session, owner_id: str, conversation_id: str) -> None:
-    """Delete a conversation with its questions and answers. Raises NotFound."""
+    """Delete a conversation with its questions and answers; their traces are noted for deletion. Raises NotFound."""
     row = find_conversation(session, owner_id, conversation_id)
     mine = select(RagQuery.id).where(RagQuery.conversation_id == row.id)
+    for trace in session.exec(select(RagResponse.trace_id).where(col(RagResponse.query_id).in_(mine))):
+        if trace is not None:
+            session.add(TraceDeletion(trace_id=trace))
     session.exec(delete(RagResponse).where(col(RagResponse.query_id).in_(mine)))
     session.exec(delete(RagQuery).where(col(RagQuery.conversation_id) == row.id))
     session.delete(row)
@@ -141,9 +144,24 @@ def judge(session: Session, owner_id: str, response_id: str, value: int | None, 
     return row
 
 
-def note_trace(session: Session, response_id: str, trace_id: str) -> None:
-    """Which trace of MLflow is the answer's; nothing where the answer is gone."""
+def note_trace(session: Session, response_id: str, trace_id: str) -> bool:
+    """Which trace of MLflow is the answer's; whether the answer is there.
+
+    Where it was deleted meanwhile, the trace is noted for deletion.
+    """
     row = session.get(RagResponse, response_id)
-    if row is not None:
-        row.trace_id = trace_id
-        session.add(row)
+    if row is None:
+        session.add(TraceDeletion(trace_id=trace_id))
+        return False
+    row.trace_id = trace_id
+    session.add(row)
+    return True
+
+
+def traces_to_delete(session: Session) -> list[str]:
+    """Traces whose answers are gone, the oldest first."""
+    return list(session.exec(select(TraceDeletion.trace_id).order_by(col(TraceDeletion.asked_at)).limit(1000)))
+
+
+def traces_deleted(session: Session, traces: Sequence[str]) -> None:
+    session.exec(delete(TraceDeletion).where(col(TraceDeletion.trace_id).in_(traces)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,8 @@ from workbench.services.context import Services
 log = logger(__name__)
 
 MOST_COLLECTIONS = 20
-_writing: set[asyncio.Task[None]] = set()  # traces on their way: the loop keeps no strong reference
+DELETE_AGAIN_SECONDS = 60.0
+_tracing: set[asyncio.Task[Any]] = set()  # traces on their way: the loop keeps no strong reference
 
 
 @dataclass(frozen=True)
@@ -98,16 +99,20 @@ async def _keep(services: Services, user: User, answer: Answer, conversation: st
         return Kept(response.id, row.id, answer)
 
     kept = await services.database.run(work)
-    task = asyncio.create_task(_trace(services, user, kept))
-    _writing.add(task)
-    task.add_done_callback(_writing.discard)
+    _in_background(_trace(services, user, kept))
     return kept
+
+
+def _in_background(work: Coroutine[Any, Any, Any]) -> None:
+    task = asyncio.create_task(work)
+    _tracing.add(task)
+    task.add_done_callback(_tracing.discard)
 
 
 async def _trace(services: Services, user: User, kept: Kept) -> None:
     trace = await traces_of(services.settings).write(kept.answer, user=user.id, conversation=kept.conversation, response=kept.id)
-    if trace is not None:
-        await services.database.run(lambda session: records.note_trace(session, kept.id, trace))
+    if trace is not None and not await services.database.run(lambda session: records.note_trace(session, kept.id, trace)):
+        await delete_traces(services)
 
 
 async def give_feedback(services: Services, user: User, response: str, value: int | None, comment: str = "") -> None:
@@ -144,13 +149,33 @@ async def rename_conversation(services: Services, user: User, conversation: str,
 
 
 async def delete_conversation(services: Services, user: User, conversation: str) -> None:
-    """With its questions and answers. Raises NotFound."""
+    """With its questions, answers and their traces in MLflow. Raises NotFound."""
 
     def work(session: Session) -> None:
         records.forget(session, user.id, conversation)
         record(session, "question.conversation.deleted", user_id=user.id, subject=conversation)
 
     await services.database.run(work)
+    _in_background(delete_traces(services))
+
+
+async def delete_traces(services: Services) -> int:
+    """Delete the traces of deleted conversations; how many. What MLflow does not delete now is tried again (:func:`keep_deleting`)."""
+    traces = await services.database.run(records.traces_to_delete)
+    if not traces or not await traces_of(services.settings).delete(traces):
+        return 0
+    await services.database.run(lambda session: records.traces_deleted(session, traces))
+    return len(traces)
+
+
+async def keep_deleting(services: Services) -> None:
+    """Try again and again to delete traces that MLflow could not delete at once, until cancelled."""
+    while True:
+        await asyncio.sleep(DELETE_AGAIN_SECONDS)
+        try:
+            await delete_traces(services)
+        except Exception as error:
+            log.warning("traces could not be deleted", error=f"{type(error).__name__}: {str(error)[:200]}")
 
 
 async def export_conversation(services: Services, user: User, conversation: str) -> str:

@@ -198,4 +198,5 @@ def cited_passage(turn: dict[str, Any], place: str) -> dict[str, Any]:
 def _tools(identifier: str) -> str:
     export = f'<a class="wb-link" href="/mlops/history/{escape(identifier)}/export">Export as Markdown</a>'
     begin = '<a class="wb-link" href="/ask">Begin a new one</a>'
-    return f'<p class="wb-tools">{begin}{export}{button("Delete it", "delete", identifier, ask="Delete this conversation?")}</p>'
+    delete = button("Delete it", "delete", identifier, ask="Delete this conversation, with its answers and their traces in MLflow?")
+    return f'<p class="wb-tools">{begin}{export}{delete}</p>'

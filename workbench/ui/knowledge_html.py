@@ -229,6 +229,7 @@ def delete_collection_html(card: CollectionCard) -> str:
     """The button that deletes it, which asks first."""
     ask = f"Delete the collection {card.name} with all its documents? This cannot be undone."
     return (
-        '<p class="wb-quiet">Deleting takes its files, texts and chunks out of the store and the index.</p>'
+        '<p class="wb-quiet">Deleting takes its files, texts and chunks out of the store and the index. Answers that people got from it '
+        "keep the passages they quote, in the conversation and its MLflow trace, until their conversation is deleted.</p>"
         f'<button type="button" class="wb-button small wb-danger" data-do="delete" data-ask="{escape(ask)}">Delete the collection</button>'
     )
