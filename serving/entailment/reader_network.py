@@ -60,7 +60,7 @@ class Reader(nn.Module):
 
         super().__init__()
         self.adapters = adapters or Adapters()
-        base = MPNetModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32)
+        base = MPNetModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager", dtype=torch.float32)  # nosec B615  # a folder
         base.requires_grad_(False)
         for module in base.modules():
             if isinstance(module, nn.Dropout):

@@ -7,8 +7,10 @@ their parents were killed, and nobody else's processes ever are.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +52,7 @@ def marked(home: Path) -> list[int]:
 
 def measure(pids: list[int]) -> list[Process]:
     """The processes with their memory, largest first."""
-    found = [Process(pid, _name(pid), _pss_mb(pid)) for pid in pids]
+    found = [Process(pid, name_of(pid), _pss_mb(pid)) for pid in pids]
     return sorted(found, key=lambda process: -(process.pss_mb or 0))
 
 
@@ -76,7 +78,36 @@ def end_marked(home: Path, *, grace: float = 3.0, say: Callable[[str], None] | N
     return count
 
 
-def _name(pid: int) -> str:
+def listening(pids: list[int]) -> list[tuple[int, str, int]]:
+    """Process id, address and port of each TCP socket on which one of the processes listens (Linux: from ``/proc``)."""
+    by_inode: dict[str, int] = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for descriptor in os.scandir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    by_inode[os.readlink(descriptor.path)] = pid
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                columns = line.split()
+                pid = by_inode.get(f"socket:[{columns[9]}]")
+                if columns[3] == "0A" and pid is not None:
+                    host, _, port = columns[1].rpartition(":")
+                    found.add((pid, _address(host), int(port, 16)))
+    return sorted(found)
+
+
+def _address(digits: str) -> str:
+    """An address as ``/proc/net/tcp`` writes it: hexadecimal, in words of the machine's order of bytes."""
+    words = [int(digits[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(digits), 8)]
+    parsed = ipaddress.ip_address(b"".join(words))
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return str(mapped or parsed)
+
+
+def name_of(pid: int) -> str:
+    """What a process is, for a person."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
     except OSError:

@@ -65,7 +65,7 @@ class Supervisor:
     def address(self) -> tuple[str, int]:
         """Host and port at which the supervisor itself reaches the gateway."""
         host = self.settings.gateway.host
-        return ("127.0.0.1" if host in ("0.0.0.0", "::", "") else host), self.settings.gateway.port  # noqa: S104
+        return ("127.0.0.1" if host in ("0.0.0.0", "::", "") else host), self.settings.gateway.port  # noqa: S104 # nosec B104
 
     async def run(self) -> None:
         """Start everything, watch it, and stop it when told to (SIGTERM, SIGINT).

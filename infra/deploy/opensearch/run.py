@@ -95,7 +95,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, patience: float, log: Path
             raise CannotStart(f"it ended at once: {log.read_text(errors='replace')[-300:]}")
         try:
             health = f"{url}/_cluster/health?wait_for_status=yellow&timeout=5s"
-            with urllib.request.urlopen(health, timeout=10) as answer:  # noqa: S310  (our own server on the loopback)
+            with urllib.request.urlopen(health, timeout=10) as answer:  # noqa: S310 # nosec B310  # our own server on the loopback
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):
