@@ -257,11 +257,11 @@ def checked_pairs(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 def missing_sentence(role: str) -> str:
     """How a report names a role that no model fulfils."""
     purpose: dict[str, str] = {
-        "segmentation": "No segmentation model is installed: nothing was measured.",
-        "vlm": "No vision-language model is installed: nobody has looked at the pictures.",
-        "llm": "No language model is installed: the sentences are templates.",
-        "embedding": "No embedding model is installed: no literature was searched by meaning.",
-        "entailment": "No entailment model is installed: no sentence was checked against literature.",
+        "segmentation": "Segmentation not available: no segmentation model is installed.",
+        "vlm": "Image description not available: no vision-language model is installed.",
+        "llm": "Text generation not available: no language model is installed.",
+        "embedding": "Semantic literature search not available: no embedding model is installed.",
+        "entailment": "Verification against literature not available: no entailment model is installed.",
     }
     return purpose[role]
 

@@ -1,4 +1,9 @@
-"""FreeSurfer ids of the segmentation: what each is called, its side, its colour (FreeSurfer's own table)."""
+"""FreeSurfer ids of the segmentation with name, side and colour.
+
+The colours are FreeSurfer's, except for the lesion and for structures that would be confused with it or with a
+neighbour. The lesion's yellow is at least 20 (CIE 1976 colour difference) from every structure, for normal vision and
+for protanopia, deuteranopia and tritanopia. Every output uses this table: viewer, overlay, PDF, DICOM SEG, colour table.
+"""
 
 from __future__ import annotations
 
@@ -25,28 +30,28 @@ class Label:
 
 
 _PAIRS = (
-    (2, 41, "cerebral white matter", "Cerebral-White-Matter", (245, 245, 245)),
+    (2, 41, "cerebral white matter", "Cerebral-White-Matter", (235, 235, 240)),
     (3, 42, "cerebral cortex", "Cerebral-Cortex", (205, 62, 78)),
     (4, 43, "lateral ventricle", "Lateral-Ventricle", (120, 18, 134)),
     (5, 44, "inferior lateral ventricle", "Inf-Lat-Vent", (196, 58, 250)),
-    (7, 46, "cerebellum white matter", "Cerebellum-White-Matter", (220, 248, 164)),
+    (7, 46, "cerebellum white matter", "Cerebellum-White-Matter", (176, 200, 150)),
     (8, 47, "cerebellum cortex", "Cerebellum-Cortex", (230, 148, 34)),
     (10, 49, "thalamus", "Thalamus", (0, 118, 14)),
     (11, 50, "caudate", "Caudate", (122, 186, 220)),
     (12, 51, "putamen", "Putamen", (236, 13, 176)),
     (13, 52, "pallidum", "Pallidum", (12, 48, 255)),
-    (17, 53, "hippocampus", "Hippocampus", (220, 216, 20)),
+    (17, 53, "hippocampus", "Hippocampus", (122, 132, 28)),
     (18, 54, "amygdala", "Amygdala", (103, 255, 255)),
-    (26, 58, "accumbens", "Accumbens-area", (255, 165, 0)),
-    (28, 60, "ventral DC", "VentralDC", (165, 42, 42)),
+    (26, 58, "accumbens", "Accumbens-area", (200, 84, 20)),
+    (28, 60, "ventral DC", "VentralDC", (112, 66, 36)),
 )
 _SINGLE = (
-    (14, "third ventricle", "3rd-Ventricle", (204, 182, 142)),
+    (14, "third ventricle", "3rd-Ventricle", (170, 140, 110)),
     (15, "fourth ventricle", "4th-Ventricle", (42, 204, 164)),
-    (16, "brain stem", "Brain-Stem", (119, 159, 176)),
+    (16, "brain stem", "Brain-Stem", (84, 122, 146)),
     (24, "cerebrospinal fluid", "CSF", (60, 60, 60)),
-    # FreeSurfer's violet for 77 is that of the inferior lateral ventricle, next to which many lesions lie: red instead.
-    (LESION, "lesion", "WM-hypointensities", (255, 40, 40)),
+    # FreeSurfer's violet for 77 is also the colour of the inferior lateral ventricle.
+    (LESION, "lesion", "WM-hypointensities", (255, 225, 0)),
 )
 
 LABELS: dict[int, Label] = {

@@ -4,8 +4,9 @@ All volumes are millilitres: voxels times the volume of one voxel (the determina
 oblique grids count right). Definitions of single measures stand beside them and travel with them into the report.
 
 Confidence of a structure is the mean posterior of its voxels, times the agreement of its hard with its soft volume
-(the smaller over the larger, where the model gives a soft one), halved where it meets the border of the field of view.
-A sum's confidence is the mean of its parts', weighted by volume; a ratio's is that of its less sure side.
+(the smaller over the larger, where the model gives a soft one), halved where it meets the border of the field of view,
+times the quality score of the scan. A sum's confidence is the mean of its parts', weighted by volume; a ratio's is the
+lower of its two. These figures stand in the JSON, the tables, the page and the PDF; a sentence has the lowest of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from serving.contracts import Structure
 _LEAST_CSF = 0.03
 
 _COUNT = "Connected groups of lesion voxels (26 neighbours) of at least three voxels and 0.01 ml."
-_LOAD = "All voxels labelled 77."
+_LOAD = "All voxels labelled as lesion (77)."
 ZONES = ("periventricular", "juxtacortical", "deep", "infratentorial")
 
 
@@ -65,11 +66,11 @@ def measure(
     - ``lesion count``, ``lesion load``, ``lesion load <zone>``: see :mod:`pipelines.imaging.lesions`.
     - ``mean label confidence``, ``segmentation quality``: 0 to 1.
     """
-    sure = {id: structure_confidence(structure) for id, structure in structures.items()}
+    sure = {id: structure_confidence(structure) * quality.score for id, structure in structures.items()}
     found = [
         Measurement(
             name=f"{label.full} volume", label=id, side=label.side, value=_round(volumes.get(id, 0.0)), unit="ml",
-            definition=f"Voxels labelled {id} times the volume of a voxel.", confidence=_confidence((id,), volumes, sure),
+            definition=f"Number of voxels with label {id} times the voxel volume.", confidence=_confidence((id,), volumes, sure),
         )
         for id, label in LABELS.items()
         if id != LESION
@@ -81,13 +82,13 @@ def measure(
     if everything is not None:
         found.append(_plain("mean label confidence", everything, "0-1", "Mean confidence of all labels, weighted by volume.", everything))
     found.append(
-        _plain("segmentation quality", quality.score, "0-1", "The segmentation model's own estimate for the whole scan.", quality.score)
+        _plain("segmentation quality", quality.score, "0-1", "The segmentation model's estimate for the whole scan.", quality.score)
     )
     return found
 
 
 def structure_confidence(structure: Structure) -> float:
-    """0 to 1; see the head of this module."""
+    """0 to 1, before the quality of the scan; see the module's docstring."""
     value = structure.confidence
     if structure.expected_ml is not None and max(structure.expected_ml, structure.volume_ml) > 0:
         value *= min(structure.expected_ml, structure.volume_ml) / max(structure.expected_ml, structure.volume_ml)
@@ -103,18 +104,20 @@ def asymmetry(left: float, right: float) -> float | None:
 
 def _totals(volumes: Mapping[int, float], sure: Mapping[int, float]) -> list[Measurement]:
     sums = {
-        "brain volume": (BRAIN, "All tissue with lesions; without ventricles and cerebrospinal fluid."),
-        "grey matter volume": (GREY, "Cerebral and cerebellar cortex and the deep grey nuclei, hippocampus and amygdala."),
-        "white matter volume": (WHITE, "Cerebral and cerebellar white matter, without lesions."),
+        "brain volume": (BRAIN, "All tissue including lesions, excluding ventricles and cerebrospinal fluid."),
+        "grey matter volume": (GREY, "Cerebral and cerebellar cortex, deep grey nuclei, hippocampus and amygdala."),
+        "white matter volume": (WHITE, "Cerebral and cerebellar white matter, excluding lesions."),
         "cerebral cortex volume": (CEREBRAL_CORTEX, "Cerebral cortex of both sides."),
-        "cerebral white matter volume": (CEREBRAL_WHITE, "Cerebral white matter of both sides, without lesions."),
+        "cerebral white matter volume": (CEREBRAL_WHITE, "Cerebral white matter of both sides, excluding lesions."),
         "deep grey matter volume": (DEEP_GREY, "Thalamus, caudate, putamen, pallidum, hippocampus, amygdala and accumbens of both sides."),
         "cerebellum volume": (CEREBELLUM, "Cortex and white matter of both cerebellar hemispheres."),
         "ventricle volume": (VENTRICLES, "Lateral and inferior lateral ventricles of both sides, third and fourth ventricle."),
     }
     found = [_sum(name, ids, text, volumes, sure) for name, (ids, text) in sums.items()]
     for side, ids in HEMISPHERES.items():
-        item = _sum(f"{side} cerebral hemisphere volume", ids, f"All {side} cerebral labels without ventricles and lesions.", volumes, sure)
+        item = _sum(
+            f"{side} cerebral hemisphere volume", ids, f"All {side} cerebral labels, excluding ventricles and lesions.", volumes, sure
+        )
         found.append(item.model_copy(update={"side": side}))
     by_name = {item.name: item for item in found}
     brain, ventricles = by_name["brain volume"], by_name["ventricle volume"]
@@ -132,7 +135,7 @@ def _totals(volumes: Mapping[int, float], sure: Mapping[int, float]) -> list[Mea
 
 
 def _asymmetry(volumes: Mapping[int, float], sure: Mapping[int, float]) -> list[Measurement]:
-    text = "(Left - right) / mean of both x 100; positive where the left is larger."
+    text = "(Left − right) / mean of both × 100; positive: left larger."
     pairs: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {name: ((left,), (right,)) for name, (left, right) in PAIRS.items()}
     pairs["cerebral hemisphere"] = (HEMISPHERES["left"], HEMISPHERES["right"])
     found = []
@@ -163,7 +166,7 @@ def _lesion_load(volumes: Mapping[int, float], sure: Mapping[int, float], lesion
             _plain(f"lesion load {zone}", sum(lesion.volume_ml for lesion in inside), "ml", f"Volume of the {zone} lesions.", confidence)
         )
     for number, lesion in enumerate(lesions, 1):
-        text = f"Volume of the lesion that stands at place {number} of the list, largest first."
+        text = f"Volume of lesion {number} of the list, largest first."
         item = _plain(f"lesion {number} volume", lesion.volume_ml, "ml", text, confidence)
         found.append(item.model_copy(update={"side": lesion.side}))
     return found

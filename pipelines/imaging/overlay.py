@@ -14,13 +14,13 @@ from pipelines.imaging.planes import PLANES, Plane, Turned, best_slices, cut, le
 GROUND = (13, 17, 23)
 INK = (220, 226, 233)
 FAINT = (130, 142, 156)
-_EDGE = (255, 214, 10)
+_EDGE = (20, 20, 20)
 _TILE = 520
 _GAP = 14
 _MARGIN = 28
 _HEAD = 44
 _OPACITY = 0.5
-# The white matter is nearly white in FreeSurfer's table: laid on thickly it would hide the picture.
+# White matter is nearly white: at full opacity it would hide the scan.
 _OPACITIES = {2: 0.28, 41: 0.28, CSF: 0.3, LESION: 0.75}
 
 
@@ -87,7 +87,7 @@ def _coloured(rgb: np.ndarray, ids: np.ndarray) -> np.ndarray:
     share = opacity[ids][:, :, None]
     out = rgb * (1 - share) + colours[ids] * share
     marked = ids == LESION
-    if marked.any():  # a line around lesions: they are small, and must be found at a glance
+    if marked.any():  # a dark outline separates small lesions from bright tissue
         edge = ndimage.binary_dilation(marked, iterations=2) & ~marked
         out[edge] = _EDGE
     return out

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Support = Literal["measured", "seen", "cited", "unsupported"]
 
-RESEARCH_ONLY = "For research only. Not a medical device: no diagnosis, and no decision about a person, may rest on it."
+RESEARCH_ONLY = "For research use only. Not a medical device. Not for diagnosis or treatment decisions."
 
 
 class Part(BaseModel):
@@ -48,7 +48,7 @@ class ReportModel(Part):
 class Measurement(Part):
     """One number. ``name`` is unique in a report; ``label`` is the id in the segmentation where it is of one label.
 
-    ``definition`` says how it is computed; ``confidence`` (0 to 1) how sure the segmentation was of what it is made of.
+    ``definition`` says how it is computed; ``confidence`` (0 to 1) is defined in :mod:`pipelines.imaging.measure`.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Sentence(Part):
 
 
 class Report(Part):
-    """The whole. ``not_looked_at`` names what nobody examined, ``limits`` how the report may be used."""
+    """The whole. ``not_looked_at`` lists what was not assessed, ``limits`` how the report may be used."""
 
     job: str
     input: ReportInput

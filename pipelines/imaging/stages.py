@@ -38,7 +38,7 @@ async def receive(context: StageContext, state: State) -> State:
     ``serving.volume.facts.KEPT``, and the UIDs that a DICOM SEG refers to (``serving.volume.dicom.source``).
     """
     begun = time.perf_counter()
-    context.progress(0.1, "Reading the scan")
+    context.progress(0.1, "Reading scan")
     added = await asyncio.to_thread(_receive, context)
     return {**added, "seconds": _timed(state, "receive", begun)}
 
@@ -52,30 +52,30 @@ async def check(context: StageContext, state: State) -> State:
 
         check_scan(_scan(context, state).volume)
 
-    context.progress(0.1, "Checking the scan")
+    context.progress(0.1, "Checking scan")
     await asyncio.to_thread(work)
     return {"seconds": _timed(state, "check", begun)}
 
 
-async def see(context: StageContext, state: State) -> State:
-    """Segment, refuse what is no brain, measure, and store the labels in the scan's own grid."""
+async def segment(context: StageContext, state: State) -> State:
+    """Segment, refuse what is not a brain MRI, measure, and store the labels in the scan's own grid."""
     begun = time.perf_counter()
     role = context.roles.require("segmentation")
-    context.progress(0.05, "Loading the scan")
+    context.progress(0.05, "Loading scan")
     scan = await asyncio.to_thread(_scan, context, state)
-    context.progress(0.15, "Finding the structures")
+    context.progress(0.15, "Segmenting")
     segmentation: Segmentation = await role.segment(scan.volume, version=context.version("segmentation"))
     # The picture has done its part: only its grid is needed from here on.
     header, shape, affine = scan.header, scan.shape, scan.volume.affine
     del scan
     if segmentation.quality.verdict == "refused":
-        reasons = " ".join(segmentation.quality.reasons) or "This does not look like a brain MRI."
-        raise NotABrain(f"{reasons} No report was written. Send an MRI of a whole head.", score=round(segmentation.quality.score, 4))
+        reasons = " ".join(segmentation.quality.reasons) or "The scan does not appear to be a brain MRI."
+        raise NotABrain(f"{reasons} No report was written. Upload an MRI of the whole head.", score=round(segmentation.quality.score, 4))
     if tuple(segmentation.labels.shape) != shape:
-        raise WorkbenchError("The segmentation model answered in another grid than the scan's. This is an error of the program.")
-    context.progress(0.75, "Measuring the structures")
+        raise WorkbenchError("The segmentation has another grid than the scan. This is an internal error.")
+    context.progress(0.75, "Measuring")
     added = await asyncio.to_thread(_measure, context, state, segmentation, header, affine)
-    seconds = _timed(state, "see", begun) | {f"see.{name}": round(value, 3) for name, value in segmentation.seconds.items()}
+    seconds = _timed(state, "segment", begun) | {f"segment.{name}": round(value, 3) for name, value in segmentation.seconds.items()}
     return {**added, "seconds": seconds}
 
 
@@ -84,7 +84,7 @@ async def write(context: StageContext, state: State) -> State:
     from pipelines.imaging.sentences import what_was_not_looked_at, write_sentences
 
     begun = time.perf_counter()
-    context.progress(0.2, "Writing the report")
+    context.progress(0.2, "Writing report")
     measurements, lesions = await asyncio.to_thread(_load_measurements, context, state)
     sentences = write_sentences(measurements, lesions, ReportQuality(**state["quality"]))
     return {
@@ -95,9 +95,9 @@ async def write(context: StageContext, state: State) -> State:
 
 
 async def verify(context: StageContext, state: State) -> State:
-    """Measure again from the stored segmentation, and hold every sentence against that."""
+    """Recompute the measurements from the stored segmentation, and check every sentence against them."""
     begun = time.perf_counter()
-    context.progress(0.1, "Checking every sentence")
+    context.progress(0.1, "Verifying sentences")
     sentences = await asyncio.to_thread(_verify, context, state)
     unsupported = sum(sentence.support == "unsupported" for sentence in sentences)
     if unsupported:
@@ -108,15 +108,15 @@ async def verify(context: StageContext, state: State) -> State:
 async def store(context: StageContext, state: State) -> State:
     """The report as JSON and PDF, the picture, the tables; and the job's summary."""
     begun = time.perf_counter()
-    context.progress(0.1, "Drawing and printing")
+    context.progress(0.1, "Drawing images")
     return await asyncio.to_thread(_store, context, state, begun)
 
 
 async def notify(context: StageContext, state: State) -> State:
     """A sentence for the owner."""
     summary = state["summary"]
-    limited = "" if summary["quality"] == "good" else " The scan's quality is limited; read the notes."
-    return {"notification": f"{context.title}: the report is ready. {summary['headline']}{limited}"}
+    limited = "" if summary["quality"] == "good" else " Image quality is limited; see the notes in the report."
+    return {"notification": f"{context.title}: report ready. {summary['headline']}{limited}"}
 
 
 def _receive(context: StageContext) -> State:
@@ -264,7 +264,7 @@ def _store(context: StageContext, state: State, begun: float) -> State:
     draw_overlay(_scan(context, state).volume.data[0], labels, affine, picture)
     dicom = _dicom_seg(context, state, labels)
     del labels
-    context.progress(0.5, "Printing the report")
+    context.progress(0.5, "Writing PDF")
     report = Report(
         job=context.job_id,
         input=ReportInput(**state["input"]),
@@ -291,7 +291,7 @@ def _store(context: StageContext, state: State, begun: float) -> State:
         "statistics.json": _put(context, "statistics.json", statistics_json(report).encode(), JSON),
         **dicom,
     }
-    headline = next((item.text for item in sentences if item.section == SUMMARY and item.support == "measured"), "The scan was measured.")
+    headline = next((item.text for item in sentences if item.section == SUMMARY and item.support == "measured"), "Scan measured.")
     summary = {
         "name": report.input.name, "headline": headline, "quality": report.quality.verdict, "score": report.quality.score,
         "confidence": report.confidence, "lesions": len(lesions), "sentences": len(sentences),

@@ -1,7 +1,6 @@
-"""Every sentence against its measurements, and every measurement against the labels that were stored.
+"""Checks each sentence against its measurements, and each measurement against the stored segmentation.
 
-A sentence that does not stand is not hidden: its support becomes ``unsupported``, its confidence 0, and ``reason``
-says what did not fit.
+A sentence that fails stays in the report: its support becomes ``unsupported``, its confidence 0, and ``reason`` says why.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipelines.imaging.report import Lesion, Measurement, Sentence
-from pipelines.imaging.wording import number, place
+from pipelines.imaging.wording import OVER, larger_side, number, place
 
-# "1.00" in "0.93 of 1.00" is the scale's end, not a finding.
-_SCALE = re.compile(r"\bof 1\.00\b")
+# Not measurements: the end of the scale in "0.93 of 1.00", and the size limit in a summary.
+_SCALE = re.compile(rf"\bof 1\.00\b|{re.escape(OVER)}")
 _NUMBER = re.compile(r"(?<![\w.-])\d[\d,]*(?:\.\d+)?")
-_SIDE = re.compile(r"larger on the (left|right)")
+_INDEX = re.compile(r"asymmetry index (\d[\d.]*) %, (left|right|no side) larger")
 _LESION = re.compile(r"lesion (\d+) volume")
 _LIST = re.compile(r"^Lesion \d+: ")
 
@@ -26,11 +25,11 @@ TOLERANCE = 0.005
 def verify_sentences(
     sentences: Iterable[Sentence], measurements: Sequence[Measurement], recomputed: Sequence[Measurement], lesions: Sequence[Lesion]
 ) -> list[Sentence]:
-    """The same sentences, those that do not stand marked so.
+    """The same sentences, those that fail marked ``unsupported``.
 
     Args:
         measurements: what the sentences name.
-        recomputed, lesions: the same, measured again from the stored segmentation.
+        recomputed, lesions: the same, recomputed from the stored segmentation.
     """
     first = {item.name: item for item in measurements}
     again = {item.name: item for item in recomputed}
@@ -48,34 +47,33 @@ def _trouble(
     sentence: Sentence, first: Mapping[str, Measurement], again: Mapping[str, Measurement], lesions: Sequence[Lesion]
 ) -> str | None:
     if not sentence.measurements:
-        return "It names no measurement."
+        return "The sentence refers to no measurement."
     for name in sentence.measurements:
         if name not in first:
-            return f"There is no measurement '{name}'."
+            return f"Measurement '{name}' not found."
         if name not in again:
-            return f"'{name}' cannot be measured again from the stored segmentation."
+            return f"'{name}' cannot be recomputed from the stored segmentation."
         one, two = first[name].value, again[name].value
         if abs(one - two) > max(TOLERANCE * max(abs(one), abs(two)), 1e-3):
-            return f"'{name}' is {one:g} in the report and {two:g} when measured again from the stored segmentation."
+            return f"'{name}' is {one:g} in the report and {two:g} when recomputed from the stored segmentation."
     items = [again[name] for name in sentence.measurements]
     text = _SCALE.sub("", sentence.text)
     for name in sentence.measurements:
         listed = _LESION.fullmatch(name)
         if listed and (int(listed[1]) > len(lesions) or place(lesions[int(listed[1]) - 1]) not in text):
-            return "The lesion's zone or side is not the one that the stored segmentation gives."
+            return "The lesion's zone or side differs from the stored segmentation."
     text = _LIST.sub("", text)
     shown = {number(item.value, item.unit) for item in items}
     for found in _NUMBER.findall(text):
         if found.rstrip(",") not in shown:
-            return f"The number {found} is in none of its measurements."
+            return f"The number {found} matches no measurement of this sentence."
     return _side_trouble(text, items)
 
 
 def _side_trouble(text: str, items: Sequence[Measurement]) -> str | None:
-    said = _SIDE.search(text)
-    if not said:
-        return None
-    indices = [item for item in items if item.name.endswith("asymmetry index")]
-    if not indices or any((item.value > 0) != (said[1] == "left") for item in indices):
-        return f"Its measurements do not say that the {said[1]} is larger."
+    """Every asymmetry index in the text must be one of the measurements, with the same larger side."""
+    measured = {(number(item.value, item.unit), larger_side(item)) for item in items if item.name.endswith("asymmetry index")}
+    for value, side in _INDEX.findall(text):
+        if (value, f"{side} larger") not in measured:
+            return f"No measurement has an asymmetry index of {value} % with {side} larger."
     return None

@@ -1,12 +1,19 @@
-"""How numbers and names stand in sentences; :mod:`pipelines.imaging.verify` reads them back by the same rules."""
+"""Numbers, confidences and places as text: one format for sentences, tables, page and PDF.
+
+:mod:`pipelines.imaging.verify` checks sentences by the same functions.
+"""
 
 from __future__ import annotations
 
 from pipelines.imaging.report import Lesion, Measurement
 
+OVER = "structures over 1 ml"
+"""The structures that the summary compares besides the largest asymmetry of all."""
+OVER_ML = 1.0
+
 
 def number(value: float, unit: str) -> str:
-    """As many digits as a reader can use: whole millilitres from 100 on, one decimal from 10, two below; one for percent."""
+    """Millilitres: no decimals from 100, one from 10, two below. Percent: absolute value, one decimal. Other units: two decimals."""
     if unit == "count":
         return f"{value:,.0f}"
     if unit == "%":
@@ -31,13 +38,23 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def asymmetry(index: Measurement) -> str:
+    """An asymmetry index with its larger side: ``asymmetry index 17.0 %, right larger``."""
+    return f"asymmetry index {amount(index)}, {larger_side(index)}"
+
+
 def larger_side(index: Measurement) -> str:
-    """``2.8 % larger on the left``, or ``equal on both sides`` below what is shown."""
+    """``left larger``, ``right larger``, or ``no side larger`` where the index rounds to zero."""
     if number(index.value, "%") == "0.0":
-        return "equal on both sides"
-    return f"{amount(index)} larger on the {'left' if index.value > 0 else 'right'}"
+        return "no side larger"
+    return "left larger" if index.value > 0 else "right larger"
+
+
+def confidence(value: float | None) -> str:
+    """A confidence from 0 to 1 with two decimals; a dash where there is none."""
+    return "–" if value is None else f"{value:.2f}"
 
 
 def place(lesion: Lesion) -> str:
     """Zone and side: ``periventricular, left``."""
-    return ", ".join([lesion.zone or "place unclear", lesion.side or "on the midline or both sides"])
+    return ", ".join([lesion.zone or "zone undetermined", lesion.side or "midline or bilateral"])

@@ -65,7 +65,7 @@ def test_from_the_link_to_the_pdf(person: Callable[..., Visitor], jobs: list[str
     expect(axial.locator(".title span")).to_have_text("71 / 189")
     expect(axial.locator("canvas.scan")).to_have_attribute("data-shown", f"/imaging/analysis/{jobs[0]}/slice/axial/70.jpg")
 
-    sentence = page.locator("details.wb-sentence", has_text="The brain measures").first
+    sentence = page.locator("details.wb-sentence", has_text="Brain volume").first
     sentence.locator("summary").click()
     expect(sentence.locator(".wb-measure").first).to_contain_text("Brain volume")
 
@@ -119,7 +119,7 @@ def test_an_earlier_result_opens_after_a_restart(person: Callable[..., Visitor],
     page.locator("tr", has_text="mni152.nii.gz").get_by_role("link", name="Open").click()
     page.wait_for_url(f"**/imaging?job={jobs[0]}")
     wait_for_result(page)
-    expect(page.locator(".wb-said")).to_contain_text("The brain measures")
+    expect(page.locator(".wb-said")).to_contain_text("Brain volume")
 
 
 def test_a_gigabyte_does_not_grow_the_gateway(person: Callable[..., Visitor], house: House, tmp_path: Path) -> None:

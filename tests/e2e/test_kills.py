@@ -76,17 +76,17 @@ def assert_nothing_ran_twice(workbench: RunningWorkbench, job: str, *, interrupt
 @pytest.mark.timeout(600)
 def test_killed_runner(workbench: RunningWorkbench) -> None:
     job = begin(workbench)
-    wait_for_stage(workbench, job, "see")
+    wait_for_stage(workbench, job, "segment")
     (runner,) = workbench.find("ServeReplica", "runner")
     runner.kill()
     assert wait_for_end(workbench, job)["state"] == "done"
-    assert_nothing_ran_twice(workbench, job, interrupted="see")
+    assert_nothing_ran_twice(workbench, job, interrupted="segment")
 
 
 @pytest.mark.timeout(600)
 def test_killed_gateway(workbench: RunningWorkbench) -> None:
     job = begin(workbench)
-    wait_for_stage(workbench, job, "see")
+    wait_for_stage(workbench, job, "segment")
     (gateway,) = workbench.find("workbench.host")
     gateway.kill()
     assert wait_for_end(workbench, job)["state"] == "done"
@@ -96,12 +96,12 @@ def test_killed_gateway(workbench: RunningWorkbench) -> None:
 @pytest.mark.timeout(600)
 def test_killed_as_a_whole(workbench: RunningWorkbench, house: House) -> None:
     job = begin(workbench)
-    wait_for_stage(workbench, job, "see")
+    wait_for_stage(workbench, job, "segment")
     workbench.kill()
     assert not workbench.processes()
     house.restart()
     again = house.workbench
     assert wait_for_end(again, job)["state"] == "done"
-    assert_nothing_ran_twice(again, job, interrupted="see")
+    assert_nothing_ran_twice(again, job, interrupted="segment")
     with again.client as client:
         assert client.get(f"/imaging/analysis/{job}").json()["measurements"]

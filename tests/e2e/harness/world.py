@@ -45,13 +45,13 @@ PIPELINE = Pipeline(
     tuple(
         Stage(name, title, _nothing)
         for name, title in (
-            ("receive", "Reading the scan"),
-            ("check", "Checking that it is a brain"),
-            ("see", "Segmenting and measuring"),
-            ("write", "Writing the report"),
-            ("verify", "Checking every sentence"),
-            ("store", "Storing the results"),
-            ("notify", "Telling you"),
+            ("receive", "Reading scan"),
+            ("check", "Checking scan"),
+            ("segment", "Segmentation and measurement"),
+            ("write", "Writing report"),
+            ("verify", "Verifying report"),
+            ("store", "Saving results"),
+            ("notify", "Sending notification"),
         )
     ),
 )
@@ -168,7 +168,7 @@ async def _seed(services: Services, owner: User, jobs: SimulatedJobs) -> None:
                 error: WorkbenchError = CorruptFile(f"{title} ends before its header says it should. Copy it again from where it came.")
                 await ledger.failed(job_id, name, error)
                 break
-            if state == "cancelled" and name == "see":
+            if state == "cancelled" and name == "segment":
                 await ledger.cancelled(job_id)
                 break
             await ledger.event(
@@ -253,7 +253,7 @@ def _report(volumes: dict[int, float]) -> dict[str, Any]:
         lesions=[],
         sentences=sentences,
         confidence=overall_confidence(sentences),
-        seconds={"receive": 0.31, "check": 0.05, "see": 2.84, "write": 0.02, "verify": 0.01, "store": 0.4, "notify": 0.01},
+        seconds={"receive": 0.31, "check": 0.05, "segment": 2.84, "write": 0.02, "verify": 0.01, "store": 0.4, "notify": 0.01},
         not_looked_at=what_was_not_looked_at(["vlm", "entailment"], lesions_found=False),
     )
     return report.model_dump()

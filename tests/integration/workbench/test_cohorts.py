@@ -86,7 +86,7 @@ def test_what_may_pass_is_begun_anew_and_what_may_not_stands(running: Running) -
         cohort = make(client)
         refused, passing = send(client, cohort, "r", b"r")["job"]["id"], send(client, cohort, "p", b"p")["job"]["id"]
         asyncio.run(ledger.failed(refused, "check", InvalidInput("No.")))
-        asyncio.run(ledger.failed(passing, "see", Unavailable("Away.")))
+        asyncio.run(ledger.failed(passing, "segment", Unavailable("Away.")))
         assert send(client, cohort, "r", b"r")["job"]["id"] == refused
         anew = send(client, cohort, "p", b"p")["job"]["id"]
         assert anew != passing and send(client, cohort, "p", b"p")["job"]["id"] == anew

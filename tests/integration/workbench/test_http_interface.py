@@ -23,7 +23,7 @@ REPORT = {
     "lesions": [],
     "sentences": [],
     "confidence": 1.0,
-    "seconds": {"see": 1.0},
+    "seconds": {"segment": 1.0},
 }
 
 

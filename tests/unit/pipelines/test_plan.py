@@ -44,3 +44,13 @@ def test_the_runner_imports_nothing_heavy():
     heavy = {"torch", "monai", "transformers", "mlflow", "gradio", "nibabel", "scipy", "openvino", "alembic", "pipelines.definition"}
     code = f"import sys, pipelines.runner; found = {heavy!r} & set(sys.modules); assert not found, found"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_imaging_job_begun_before_its_stage_was_renamed_finishes_by_its_own_plan():
+    from pipelines.imaging.pipeline import PIPELINE
+
+    old = ["receive", "check", "see", "write", "verify", "store", "notify"]
+    assert "see" not in PIPELINE.plan and PIPELINE.plan[2] == "segment"
+    assert [PIPELINE.stage(name).run.__name__ for name in old][2] == "segment"
+    assert PIPELINE.stage("see").title == PIPELINE.stage("segment").title
+    assert PIPELINE.span(old, "see") == PIPELINE.span(PIPELINE.plan, "segment")

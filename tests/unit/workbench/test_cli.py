@@ -156,7 +156,7 @@ def test_a_report_reads_from_the_finding_on():
         "lesions": [],
         "sentences": [{"section": "Volumes", "text": "The brain has 1200 ml.", "support": "measured", "confidence": 0.9}],
         "confidence": 0.8,
-        "seconds": {"see": 1.25},
+        "seconds": {"segment": 1.25},
     }
     lines = report_text(report).splitlines()
     assert lines[0] == "scan.nii.gz: NIfTI, 2 x 3 x 4 voxels of 1 x 1 x 2.5 mm, RAS"

@@ -70,7 +70,7 @@ def test_a_scan_becomes_a_report_in_its_own_grid(tmp_path: Path, settings: Setti
     assert report.input.orientation == "LIA" and report.input.name == "head.nii.gz" and report.quality.verdict == "good"
     assert [(item.side, item.zone) for item in report.lesions] == [("left", "periventricular"), ("right", "deep")]
     assert all(item.support == "measured" for item in report.sentences)
-    assert {"receive", "check", "see", "write", "verify", "store"} <= set(report.seconds)
+    assert {"receive", "check", "segment", "write", "verify", "store"} <= set(report.seconds)
     assert [model.role for model in report.models] == ["segmentation"] and len(report.models[0].digest) == 64
     assert (tmp_path / "out" / "report.pdf").read_bytes()[:5] == b"%PDF-"
 
@@ -201,7 +201,7 @@ def test_a_refused_scan_gets_no_report(tmp_path: Path, settings: Settings):
     role = EllipsoidSegmentation(quality=Quality("refused", 0.05, ("This looks like a pineapple.",)))
     with pytest.raises(NotABrain, match="pineapple") as caught:
         analyze(write_head(tmp_path / "head.nii.gz", spacing=4.0), tmp_path / "out", settings=settings, roles=Roles(segmentation=role))
-    assert caught.value.details["stage"] == "see" and not (tmp_path / "out").exists()
+    assert caught.value.details["stage"] == "segment" and not (tmp_path / "out").exists()
 
 
 def test_limits_of_a_scan_are_told_in_the_report(tmp_path: Path, settings: Settings):

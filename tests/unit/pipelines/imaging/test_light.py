@@ -14,4 +14,4 @@ def test_the_definition_imports_no_heavy_library():
         "print(' '.join(p.PIPELINE.plan))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.split() == ["receive", "check", "see", "write", "verify", "store", "notify"]
+    assert answer.stdout.split() == ["receive", "check", "segment", "write", "verify", "store", "notify"]

@@ -47,7 +47,7 @@ def report() -> Report:
             Sentence(section="Else", text="Who knows.", support="unsupported", confidence=0.0, reason="Nobody looked."),
         ],
         confidence=0.81,
-        seconds={"see": 2.0, "see.infer": 1.5, "write": 0.1},
+        seconds={"segment": 2.0, "segment.infer": 1.5, "write": 0.1},
         not_looked_at=["The skull."],
     )
 
@@ -98,8 +98,8 @@ def test_charts_of_nothing_are_empty_not_an_error() -> None:
 
 
 def test_who_made_it_and_how_long_it_took(report: Report) -> None:
-    html = made_html(report, {"see": "Seeing"})
+    html = made_html(report, {"segment": "Segmentation"})
     assert "version 3 · openvino on CPU" in html
     assert "abababababab" in html
-    assert html.index("Seeing") < html.index("In detail") < html.index("Infer")
-    assert "Seeing" in html
+    assert html.index("Segmentation") < html.index("In detail") < html.index("Infer")
+    assert "Segmentation" in html

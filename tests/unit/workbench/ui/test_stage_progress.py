@@ -8,8 +8,8 @@ from infra.database.tables import AnalysisJob, JobEvent, now
 from workbench.services.progress import JobProgress, StageProgress, stages_of
 from workbench.ui.stages import UNDERWAY, stages_html, underway_html
 
-PLAN = ["receive", "see", "store"]
-TITLES = {"receive": "Reading", "see": "Seeing"}
+PLAN = ["receive", "segment", "store"]
+TITLES = {"receive": "Reading", "segment": "Segmenting"}
 BEGAN = now()
 
 
@@ -27,32 +27,32 @@ def told(row: AnalysisJob, *events: JobEvent, after: float = 10) -> tuple[StageP
 
 def test_running() -> None:
     stages = told(
-        job("running", "see"),
+        job("running", "segment"),
         event("started", "receive", 0),
         event("finished", "receive", 2, seconds=1.9),
-        event("started", "see", 2),
-        event("progress", "see", 5, message="Half"),
+        event("started", "segment", 2),
+        event("progress", "segment", 5, message="Half"),
     )
     assert [s.state for s in stages] == ["done", "running", "waiting"]
     assert (stages[0].seconds, stages[1].seconds) == (1.9, 8.0)
     assert stages[1].message == "Half"
-    assert [s.title for s in stages] == ["Reading", "Seeing", "Store"]
+    assert [s.title for s in stages] == ["Reading", "Segmenting", "Store"]
 
 
 def test_failed_says_where_why_and_what_to_do() -> None:
-    row = job("failed", "see", error={"code": "corrupt_file", "message": "It is <cut>.", "retryable": False})
+    row = job("failed", "segment", error={"code": "corrupt_file", "message": "It is <cut>.", "retryable": False})
     row.finished_at = BEGAN + timedelta(seconds=5)
-    stages = told(row, event("started", "receive", 0), event("finished", "receive", 1, seconds=1.0), event("started", "see", 2))
+    stages = told(row, event("started", "receive", 0), event("finished", "receive", 1, seconds=1.0), event("started", "segment", 2))
     assert [s.state for s in stages] == ["done", "failed", "waiting"]
     assert stages[1].seconds == 3.0
     html = stages_html(JobProgress(row, stages, 5.0))
-    assert "It stopped at “Seeing”" in html
+    assert "It stopped at “Segmenting”" in html
     assert "It is &lt;cut&gt;." in html
     assert "corrupt_file" in html
 
 
 def test_a_stage_begun_again_after_a_kill_runs_again() -> None:
-    stages = told(job("running", "see"), event("started", "see", 0), event("started", "see", 7))
+    stages = told(job("running", "segment"), event("started", "segment", 0), event("started", "segment", 7))
     assert stages[1].state == "running"
     assert stages[1].seconds == 3.0
 
@@ -69,20 +69,22 @@ def test_waiting_and_done() -> None:
 
 
 def test_cancelled() -> None:
-    stages = told(job("cancelled", "see"), event("started", "receive", 0), event("finished", "receive", 1), event("started", "see", 1))
+    stages = told(
+        job("cancelled", "segment"), event("started", "receive", 0), event("finished", "receive", 1), event("started", "segment", 1)
+    )
     assert stages[1].state == "cancelled"
-    assert "You cancelled" in stages_html(JobProgress(job("cancelled", "see"), stages, None))
+    assert "You cancelled" in stages_html(JobProgress(job("cancelled", "segment"), stages, None))
 
 
 def test_what_is_underway_stands_as_links_and_what_has_ended_does_not() -> None:
-    running, waiting, ended = job("running", "see", fraction=0.4), job("queued"), job("done")
-    html = underway_html([JobProgress(one, told(one, event("started", "see", 0)), 1.0) for one in (running, waiting, ended)])
+    running, waiting, ended = job("running", "segment", fraction=0.4), job("queued"), job("done")
+    html = underway_html([JobProgress(one, told(one, event("started", "segment", 0)), 1.0) for one in (running, waiting, ended)])
     assert html.count('href="/imaging?job=j"') == 2
-    assert "Seeing" in html and "40 %" in html and "Waiting for its turn" in html and "&lt;scan&gt;.nii" in html
+    assert "Segmenting" in html and "40 %" in html and "Waiting for its turn" in html and "&lt;scan&gt;.nii" in html
 
 
 def test_nothing_underway_is_nothing_and_of_many_the_first_stand() -> None:
-    assert underway_html([JobProgress(job("failed", "see"), (), 1.0)]) == ""
+    assert underway_html([JobProgress(job("failed", "segment"), (), 1.0)]) == ""
     many = [JobProgress(job("queued"), (), None)] * (UNDERWAY + 3)
     html = underway_html(many)
     assert html.count("Waiting") == UNDERWAY and "3 more" in html
