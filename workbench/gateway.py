@@ -20,6 +20,7 @@ from workbench.api.body_limits import BodyLimits
 from workbench.api.cohorts import cohort_routes
 from workbench.api.compliance import compliance_routes
 from workbench.api.compliance_files import compliance_file_routes
+from workbench.api.contract import install_contract
 from workbench.api.correlation import Correlation
 from workbench.api.docs import install_docs
 from workbench.api.health import health_routes
@@ -84,6 +85,7 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
     )
     install_problems(app)
     install_docs(app)
+    install_contract(app)
     app.include_router(health_routes(services, metrics))
     app.include_router(auth_routes(services.accounts))
     app.include_router(people_routes(services.accounts))

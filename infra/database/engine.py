@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, create_engine
 
-from infra.errors import StorageFull, Unavailable, storage_full
+from infra.errors import InvalidInput, StorageFull, Unavailable, storage_full
 
 Result = TypeVar("Result")
 
@@ -56,10 +56,18 @@ class Database:
 
 
 def make_engine(url: str) -> Engine:
-    """An engine for ``url``; SQLite gets WAL, foreign keys and a patient lock."""
+    """An engine for ``url``; SQLite gets WAL, foreign keys and a patient lock.
+
+    A value that no column can hold is InvalidInput, whatever it came by: a number of more than 64 bits, a text that is no
+    Unicode (half a surrogate pair) or has a NUL.
+    """
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True)
+        event.listen(engine, "handle_error", _name_impossible_values)
+        return engine
     engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+
+    event.listen(engine, "handle_error", _name_impossible_values)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _: Any) -> None:
@@ -69,6 +77,17 @@ def make_engine(url: str) -> Engine:
         cursor.close()
 
     return engine
+
+
+def _name_impossible_values(context: ExceptionContext) -> None:
+    error = context.original_exception
+    name = type(error).__name__
+    if isinstance(error, OverflowError) or name == "NumericValueOutOfRange":
+        raise InvalidInput("A number is too large: whole numbers have at most 64 bits.") from error
+    if isinstance(error, UnicodeEncodeError) or name in ("UntranslatableCharacter", "CharacterNotInRepertoire"):
+        raise InvalidInput("A text has characters that are no Unicode. Type it anew.") from error
+    if name == "DataError" and "NUL" in str(error):
+        raise InvalidInput("A text has a NUL character in it. Type it anew.") from error
 
 
 def as_utc(value: datetime) -> datetime:

@@ -12,6 +12,7 @@ from infra.database.tables import User
 from infra.errors import InvalidInput, NotSignedIn, WorkbenchError
 from workbench.accounts import Accounts
 from workbench.accounts.page import password_page, replace_session_page, safe_next, sign_in_page
+from workbench.api.contract import GOES_ON
 from workbench.api.identity import require_user, user_of
 from workbench.api.problems import headers_of
 
@@ -21,14 +22,14 @@ def auth_routes(accounts: Accounts) -> APIRouter:
     routes = APIRouter(prefix="/auth", tags=["accounts"])
     sessions = accounts.sessions
 
-    @routes.get("/sign-in", response_class=HTMLResponse, summary="The sign-in page")
+    @routes.get("/sign-in", response_class=HTMLResponse, summary="The sign-in page", responses=GOES_ON)
     async def show_sign_in(request: Request, next: str = "/", notice: str = "") -> Response:
         if user_of(request) is not None:
             return RedirectResponse(safe_next(next), status_code=303)
         said = {"out": "You are signed out.", "password": "The password is set. Sign in with it."}.get(notice, "")
         return HTMLResponse(sign_in_page(next_path=safe_next(next), notice=said))
 
-    @routes.post("/sign-in", summary="Sign in with name and password")
+    @routes.post("/sign-in", status_code=303, summary="Sign in with name and password")
     async def sign_in(
         request: Request,
         name: Annotated[str, Form(max_length=200)],
@@ -48,7 +49,7 @@ def auth_routes(accounts: Accounts) -> APIRouter:
             return HTMLResponse(page, status_code=error.status, headers=headers_of(error))
         return await _signed_in(request, user, safe_next(next))
 
-    @routes.get("/link", summary="Sign in by a one-time link")
+    @routes.get("/link", response_class=HTMLResponse, summary="Sign in by a one-time link", responses=GOES_ON)
     async def use_link(request: Request, secret: str, next: str = "/") -> Response:
         if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
             # A browser that looks ahead must not use the link up before the person opens it.
@@ -62,7 +63,7 @@ def auth_routes(accounts: Accounts) -> APIRouter:
                 return HTMLResponse(page, headers={"cache-control": "no-store"})
         return await _by_link(request, secret, next)
 
-    @routes.post("/link", summary="Sign in by a one-time link of another account, in place of the session")
+    @routes.post("/link", status_code=303, summary="Sign in by a one-time link of another account, in place of the session")
     async def confirm_link(
         request: Request, secret: Annotated[str, Form(max_length=200)], next: Annotated[str, Form(max_length=2000)] = "/"
     ) -> Response:
@@ -79,7 +80,7 @@ def auth_routes(accounts: Accounts) -> APIRouter:
             return HTMLResponse(sign_in_page(next_path=safe_next(next), problem=error.message), status_code=401)
         return await _signed_in(request, user, safe_next(next))
 
-    @routes.post("/sign-out", summary="Sign out here, or everywhere")
+    @routes.post("/sign-out", status_code=303, summary="Sign out here, or everywhere")
     async def sign_out(request: Request, user: Annotated[User, Depends(require_user)], everywhere: bool = False) -> Response:
         if everywhere:
             await asyncio.to_thread(accounts.end_sessions, user)
@@ -93,7 +94,7 @@ def auth_routes(accounts: Accounts) -> APIRouter:
     async def show_password(user: Annotated[User, Depends(require_user)]) -> Response:
         return HTMLResponse(password_page(name=user.name, has_password=user.password_hash is not None))
 
-    @routes.post("/password", summary="Set or change the password; every session ends")
+    @routes.post("/password", status_code=303, summary="Set or change the password; every session ends")
     async def set_password(
         request: Request,
         user: Annotated[User, Depends(require_user)],

@@ -11,9 +11,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from infra.database import as_utc
 from infra.errors import InvalidInput
+from workbench.api.contract import FILE, Whole
 from workbench.api.files import file_response
+from workbench.api.imaging import ImagingOptions
 from workbench.api.jobs import job_view
-from workbench.api.uploads import FORM, Someone, receive_form
+from workbench.api.uploads import Someone, form_body, receive_form
 from workbench.services.cohort_files import cohort_csv, cohort_html
 from workbench.services.cohort_study import StudyState, open_study_file, study_state
 from workbench.services.cohorts import (
@@ -35,7 +37,7 @@ class CohortRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: str = Field(max_length=200, description="What it is called, for example the folder's name.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Of every scan's analysis.")
+    options: ImagingOptions = Field(default_factory=ImagingOptions, description="Of every scan's analysis.")
     study: bool = Field(False, description="The scans are the sequences of one person's visit: their lesions are told once.")
 
 
@@ -70,11 +72,11 @@ def cohort_routes(services: Services) -> APIRouter:
 
     @routes.post("", status_code=201, summary="A new cohort, empty")
     async def create(asked: CohortRequest, user: Someone) -> JSONResponse:
-        cohort = await create_cohort(services, user, asked.title, asked.options, study=asked.study)
+        cohort = await create_cohort(services, user, asked.title, asked.options.chosen(), study=asked.study)
         return JSONResponse(cohort_view(services, await show_cohort(services, user, cohort.id)), status_code=201)
 
     @routes.get("", summary="Your cohorts, newest first")
-    async def cohorts(user: Someone, limit: int = 20) -> JSONResponse:
+    async def cohorts(user: Someone, limit: Whole = 20) -> JSONResponse:
         found = await list_cohorts(services, user, min(max(limit, 1), 200))
         cards = [
             {"id": c.id, "title": c.title, "created_at": as_utc(c.created_at).isoformat(), "states": c.states, "study": c.study}
@@ -90,7 +92,7 @@ def cohort_routes(services: Services) -> APIRouter:
         "/{cohort_id}/scans",
         status_code=202,
         summary="Put a scan into it: a form with the file, and the fields name and facts (JSON)",
-        openapi_extra=FORM,
+        openapi_extra=form_body("name", "facts"),
     )
     async def scan(cohort_id: str, request: Request, user: Someone) -> JSONResponse:
         await show_cohort(services, user, cohort_id)  # before the body is taken
@@ -117,7 +119,9 @@ def cohort_routes(services: Services) -> APIRouter:
     async def page(cohort_id: str, user: Someone) -> Response:
         return HTMLResponse(await cohort_html(services, user, cohort_id), headers={"cache-control": "private, no-store"})
 
-    @routes.get("/{cohort_id}/files/{name}", summary="Of a study: study.json, study_segmentation.nii.gz; 409 until they are there")
+    @routes.get(
+        "/{cohort_id}/files/{name}", summary="Of a study: study.json, study_segmentation.nii.gz; 409 until they are there", responses=FILE
+    )
     async def file(cohort_id: str, name: str, request: Request, user: Someone) -> Response:
         stream, info = await open_study_file(services, user, cohort_id, name)
         answer = file_response(request, stream, info, filename=name)

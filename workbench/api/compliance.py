@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 from infra.errors import InvalidInput
 from knowledge.requirements import Policy
 from knowledge.requirements.files import MOST_REQUIREMENTS, Line
-from workbench.api.jobs import job_view
-from workbench.api.uploads import FORM, Someone, receive_form
+from workbench.api.contract import STILL_RUNNING
+from workbench.api.jobs import JobOptions, job_view
+from workbench.api.uploads import Someone, form_body, receive_form
 from workbench.services import compliance
 from workbench.services.addresses import job_page
 from workbench.services.context import Services
@@ -32,7 +33,7 @@ class ComplyRequest(BaseModel):
     requirements: list[Line] = Field(default_factory=list, max_length=MOST_REQUIREMENTS, description="In place of collections.")
     name: str = Field("requirements", max_length=200, description="What the requirements are called in the report.")
     title: str = Field("", max_length=200, description="Of the analysis; by default the file's name.")
-    options: dict[str, Any] = Field(default_factory=dict, description='Choices, for example {"models": {"entailment": "2"}}.')
+    options: JobOptions = Field(default_factory=JobOptions)
 
 
 class ReviewRequest(BaseModel):
@@ -40,7 +41,7 @@ class ReviewRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    verdict: str = Field(description="satisfied, violated or not_addressed; the models' own confirms.")
+    verdict: Literal["satisfied", "violated", "not_addressed"] = Field(description="The models' own confirms.")
     reason: str = Field("", max_length=2000, description="Needed to overturn.")
 
 
@@ -48,7 +49,12 @@ def compliance_routes(services: Services) -> APIRouter:
     """Routes below ``/mlops``."""
     routes = APIRouter(prefix="/mlops", tags=["compliance"])
 
-    @routes.post("/analyze", status_code=202, summary="Begin an analysis: a form with a file, or JSON naming an upload", openapi_extra=FORM)
+    @routes.post(
+        "/analyze",
+        status_code=202,
+        summary="Begin an analysis: a form with a file, or JSON naming an upload",
+        openapi_extra=form_body("upload", "policies", "requirements", "options", "title", "name", or_json=ComplyRequest),
+    )
     async def analyze(
         request: Request, user: Someone, idempotency_key: Annotated[str | None, Header(max_length=200)] = None
     ) -> JSONResponse:
@@ -71,12 +77,12 @@ def compliance_routes(services: Services) -> APIRouter:
             policies=asked.policies,
             requirements=policy,
             title=asked.title,
-            options=asked.options,
+            options=asked.options.chosen(),
             idempotency_key=idempotency_key,
         )
         return JSONResponse({**job_view(job), "address": services.settings.url + job_page(job.pipeline, job.id)}, status_code=202)
 
-    @routes.get("/analysis/{job_id}", summary="The report, reviews counted; 202 while the job runs")
+    @routes.get("/analysis/{job_id}", summary="The report, reviews counted; 202 while the job runs", responses=STILL_RUNNING)
     async def report(job_id: str, user: Someone) -> Response:
         try:
             found = await compliance.load_analysis(services, user, job_id)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header
 from starlette.responses import JSONResponse, Response
 
 from pipelines.compliance.files import FILES
+from workbench.api.contract import Whole
 from workbench.api.jobs import job_view
 from workbench.api.uploads import Someone
 from workbench.services.addresses import job_page
@@ -34,7 +35,7 @@ def compliance_file_routes(services: Services) -> APIRouter:
         return Response(content, media_type=FILES[name], headers=headers)
 
     @routes.get("/analysis/{analysis_id}/page.png", summary="A page of the document (PDF) with a span of its text marked")
-    async def page(analysis_id: str, page: int, start: int, end: int, user: Someone) -> Response:
+    async def page(analysis_id: str, page: Whole, start: Whole, end: Whole, user: Someone) -> Response:
         drawn = await evidence_picture(services, user, analysis_id, page, start, end)
         return Response(drawn, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 

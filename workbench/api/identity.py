@@ -27,7 +27,7 @@ KEY = "workbench_user"
 PUBLIC = ("/auth/link", "/auth/sign-in", "/health/", "/metrics", "/docs", "/openapi.json", "/objects/", "/favicon.ico")
 # Below these a program asks, and wants a problem document; elsewhere a person does, and wants the sign-in page.
 PROGRAMS = (
-    *("/jobs", "/notifications", "/models/", "/uploads", "/imaging/anal", "/imaging/cohorts", "/mlops/", "/auth/"),
+    *("/jobs", "/notifications", "/models", "/uploads", "/imaging/anal", "/imaging/cohorts", "/mlops/", "/auth/"),
     *("/gradio_api/", "/assets/", "/mlflow/api/", "/mlflow/ajax-api/"),
 )
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 
 from infra.errors import InvalidInput
+from workbench.api.contract import FILE, STILL_RUNNING
 from workbench.api.files import file_response
-from workbench.api.jobs import job_view
-from workbench.api.uploads import FORM, Someone, receive_form
+from workbench.api.jobs import JobOptions, job_view
+from workbench.api.uploads import Someone, form_body, receive_form
 from workbench.services.addresses import job_page
 from workbench.services.context import Services
 from workbench.services.results import StillRunning, load_report, open_artifact
@@ -22,6 +23,13 @@ from workbench.services.uploads import start_analysis, start_sample
 SHOWN = {"overlay.png", "report.pdf"}
 
 
+class ImagingOptions(JobOptions):
+    """Choices for the analysis of a scan."""
+
+    volume_index: int | None = Field(None, ge=0, le=1_000_000, description="Which volume of a file with several, from 0.")
+    series: int | None = Field(None, ge=1, le=1_000_000, description="Which DICOM series of several, from 1.")
+
+
 class AnalyzeRequest(BaseModel):
     """An analysis of a file that is here already."""
 
@@ -29,14 +37,19 @@ class AnalyzeRequest(BaseModel):
 
     upload: str | None = Field(None, description="Id of an upload.")
     sample: str | None = Field(None, description="Or the name of a bundled sample.")
-    options: dict[str, Any] = Field(default_factory=dict, description='Choices, for example {"models": {"segmentation": "2"}}.')
+    options: ImagingOptions = Field(default_factory=ImagingOptions)
 
 
 def imaging_routes(services: Services) -> APIRouter:
     """Routes below ``/imaging``."""
     routes = APIRouter(prefix="/imaging", tags=["imaging"])
 
-    @routes.post("/analyze", status_code=202, summary="Begin an analysis: a form with a file, or JSON naming an upload", openapi_extra=FORM)
+    @routes.post(
+        "/analyze",
+        status_code=202,
+        summary="Begin an analysis: a form with a file, or JSON naming an upload",
+        openapi_extra=form_body("upload", "options", or_json=AnalyzeRequest),
+    )
     async def analyze(
         request: Request, user: Someone, idempotency_key: Annotated[str | None, Header(max_length=200)] = None
     ) -> JSONResponse:
@@ -46,14 +59,14 @@ def imaging_routes(services: Services) -> APIRouter:
         else:
             asked = _asked(await _json(request))
         if asked.sample:
-            job = await start_sample(services, user, asked.sample, asked.options, idempotency_key=idempotency_key)
+            job = await start_sample(services, user, asked.sample, asked.options.chosen(), idempotency_key=idempotency_key)
         elif asked.upload:
-            job = await start_analysis(services, user, asked.upload, asked.options, idempotency_key=idempotency_key)
+            job = await start_analysis(services, user, asked.upload, asked.options.chosen(), idempotency_key=idempotency_key)
         else:
             raise InvalidInput("Send a file in the field 'file', or name an 'upload'.")
         return JSONResponse({**job_view(job), "address": services.settings.url + job_page(job.pipeline, job.id)}, status_code=202)
 
-    @routes.get("/analysis/{job_id}", summary="The report; 202 while the job runs")
+    @routes.get("/analysis/{job_id}", summary="The report; 202 while the job runs", responses=STILL_RUNNING)
     async def report(job_id: str, user: Someone) -> Response:
         try:
             found = await load_report(services, user, job_id)
@@ -61,7 +74,7 @@ def imaging_routes(services: Services) -> APIRouter:
             return JSONResponse(running.details, status_code=202, headers={"retry-after": "1"})
         return Response(found.model_dump_json(), media_type="application/json")
 
-    @routes.get("/analysis/{job_id}/files/{name}", summary="A file of the result")
+    @routes.get("/analysis/{job_id}/files/{name}", summary="A file of the result", responses=FILE)
     async def artifact(job_id: str, name: str, request: Request, user: Someone, download: bool = False) -> Response:
         stream, info = await open_artifact(services, user, job_id, name)
         return file_response(request, stream, info, filename=name, inline=name in SHOWN and not download)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,7 @@ from starlette.websockets import WebSocketDisconnect
 from infra.database import as_utc
 from infra.database.tables import AnalysisJob, JobEvent
 from infra.errors import WorkbenchError
+from workbench.api.contract import Whole
 from workbench.api.identity import require_user
 from workbench.api.problems import body_of, problem_of
 from workbench.api.uploads import Someone
@@ -21,13 +22,30 @@ from workbench.services.results import find_job
 LAST = ("done", "failed", "cancelled")
 
 
+Role = Literal["segmentation", "vlm", "llm", "embedding", "entailment"]
+
+
+class JobOptions(BaseModel):
+    """Choices for a job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    models: dict[Role, Annotated[str, Field(max_length=100)]] = Field(
+        default_factory=dict, description='Role to version, for example {"segmentation": "2"}; by default the champions.'
+    )
+
+    def chosen(self) -> dict[str, Any]:
+        """What was chosen, as a job's row keeps it."""
+        return self.model_dump(exclude_defaults=True)
+
+
 class RetryRequest(BaseModel):
     """How to run a job again."""
 
     model_config = ConfigDict(extra="forbid")
 
     from_stage: str | None = Field(None, description="Keep what the stages before this one gave.")
-    models: dict[str, str] = Field(default_factory=dict, description="Role to version.")
+    models: dict[Role, Annotated[str, Field(max_length=100)]] = Field(default_factory=dict, description="Role to version.")
 
 
 def job_view(job: AnalysisJob) -> dict[str, Any]:
@@ -51,7 +69,7 @@ def job_routes(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/jobs", tags=["jobs"])
 
     @routes.get("", summary="Your jobs, newest first")
-    async def jobs(user: Someone, limit: int = 50, pipeline: str | None = None) -> JSONResponse:
+    async def jobs(user: Someone, limit: Whole = 50, pipeline: str | None = None) -> JSONResponse:
         found = await services.jobs.list(user.id, min(max(limit, 1), 500), pipeline=pipeline)
         return JSONResponse({"jobs": [job_view(job) for job in found]})
 
@@ -60,7 +78,7 @@ def job_routes(services: Services) -> APIRouter:
         return JSONResponse(job_view(await find_job(services, user, job_id)))
 
     @routes.get("/{job_id}/events", summary="What happened to it so far")
-    async def events(job_id: str, user: Someone, after: int = 0) -> JSONResponse:
+    async def events(job_id: str, user: Someone, after: Whole = 0) -> JSONResponse:
         found = await services.jobs.events(job_id, after, owner_id=user.id)
         job = await find_job(services, user, job_id)
         return JSONResponse({"job": job_view(job), "events": [event_view(event) for event in found]})
@@ -72,11 +90,11 @@ def job_routes(services: Services) -> APIRouter:
     @routes.post("/{job_id}/retry", status_code=202, summary="Run it again as a new job")
     async def retry(job_id: str, user: Someone, asked: RetryRequest | None = None) -> JSONResponse:
         asked = asked or RetryRequest(from_stage=None)
-        job = await services.jobs.retry(job_id, asked.from_stage, asked.models, owner_id=user.id)
+        job = await services.jobs.retry(job_id, asked.from_stage, dict(asked.models), owner_id=user.id)
         return JSONResponse(job_view(job), status_code=202)
 
     @routes.websocket("/{job_id}/events")
-    async def follow(socket: WebSocket, job_id: str, after: int = 0) -> None:
+    async def follow(socket: WebSocket, job_id: str, after: Whole = 0) -> None:
         """First ``{"job": {...}}``, then an event a message, past ones first; closed after the last one."""
         user = await require_user(socket)
         await socket.accept()

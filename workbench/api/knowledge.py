@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from infra.errors import InvalidInput
 from knowledge.reading import as_kb_read
+from workbench.api.contract import FILE, STILL_RUNNING, Whole
 from workbench.api.files import file_response
 from workbench.api.jobs import job_view
 from workbench.api.knowledge_bodies import (
@@ -21,12 +22,13 @@ from workbench.api.knowledge_bodies import (
     NewCollection,
     Search,
     SearchSeveral,
+    State,
     chunk_view,
     collection_view,
     document_view,
     version_view,
 )
-from workbench.api.uploads import FORM, Someone, receive_form
+from workbench.api.uploads import Someone, form_body, receive_form
 from workbench.services import knowledge
 from workbench.services.context import Services
 from workbench.services.results import StillRunning
@@ -65,7 +67,7 @@ def knowledge_routes(services: Services) -> APIRouter:
         job = await knowledge.add_uploads(services, user, asked.collection, files, idempotency_key=idempotency_key)
         return JSONResponse({"job": job_view(job)}, status_code=202)
 
-    @routes.get("/jobs/{job_id}", summary="What became of the documents of a job; 202 while it runs")
+    @routes.get("/jobs/{job_id}", summary="What became of the documents of a job; 202 while it runs", responses=STILL_RUNNING)
     async def added(job_id: str, user: Someone) -> Response:
         try:
             return JSONResponse(await knowledge.added_documents(services, user, job_id))
@@ -131,8 +133,8 @@ def knowledge_routes(services: Services) -> APIRouter:
         collection: str,
         user: Someone,
         after: str | None = None,
-        limit: int = 200,
-        state: str | None = None,
+        limit: Whole = 200,
+        state: State | None = None,
         containing: str | None = None,
     ) -> JSONResponse:
         cards, following = await knowledge.list_documents(
@@ -140,7 +142,7 @@ def knowledge_routes(services: Services) -> APIRouter:
         )
         return JSONResponse({"documents": [document_view(card) for card in cards], "next": following})
 
-    @routes.post("/{collection}/documents", status_code=202, summary="Add one file, sent as a form", openapi_extra=FORM)
+    @routes.post("/{collection}/documents", status_code=202, summary="Add one file, sent as a form", openapi_extra=form_body("name"))
     async def add_form(collection: str, request: Request, user: Someone, idempotency_key: Key = None) -> JSONResponse:
         upload, fields = await receive_form(request, services, user)
         if upload is None:
@@ -167,7 +169,7 @@ def knowledge_routes(services: Services) -> APIRouter:
     async def text(collection: str, document: str, user: Someone) -> JSONResponse:
         return JSONResponse(as_kb_read(await knowledge.read_document_text(services, user, collection, document)))
 
-    @routes.get("/{collection}/documents/{document}/file", summary="The file as it was added")
+    @routes.get("/{collection}/documents/{document}/file", summary="The file as it was added", responses=FILE)
     async def original(collection: str, document: str, request: Request, user: Someone) -> Response:
         stream, info, name = await knowledge.open_file(services, user, collection, document)
         return file_response(request, stream, info, filename=name)
@@ -178,21 +180,21 @@ def knowledge_routes(services: Services) -> APIRouter:
         return JSONResponse({"versions": [version_view(card) for card in found]})
 
     @routes.get("/{collection}/documents/{document}/versions/{version}/text", summary="What was read from a replaced version, by page")
-    async def version_text(collection: str, document: str, version: int, user: Someone) -> JSONResponse:
+    async def version_text(collection: str, document: str, version: Whole, user: Someone) -> JSONResponse:
         return JSONResponse(as_kb_read(await knowledge.read_version(services, user, collection, document, version)))
 
-    @routes.get("/{collection}/documents/{document}/versions/{version}/file", summary="The file of a replaced version")
-    async def version_file(collection: str, document: str, version: int, request: Request, user: Someone) -> Response:
+    @routes.get("/{collection}/documents/{document}/versions/{version}/file", summary="The file of a replaced version", responses=FILE)
+    async def version_file(collection: str, document: str, version: Whole, request: Request, user: Someone) -> Response:
         stream, info, name = await knowledge.open_version(services, user, collection, document, version)
         return file_response(request, stream, info, filename=name)
 
     @routes.get("/{collection}/documents/{document}/chunks", summary="Its chunks in order")
-    async def chunks(collection: str, document: str, user: Someone, after: int = -1, limit: int = 100) -> JSONResponse:
+    async def chunks(collection: str, document: str, user: Someone, after: Whole = -1, limit: Whole = 100) -> JSONResponse:
         found = await knowledge.list_chunks(services, user, collection, document, after=after, limit=limit)
         return JSONResponse({"chunks": [chunk_view(card) for card in found]})
 
     @routes.patch("/{collection}/chunks/{chunk}", summary="Switch a chunk on or off, or search it by other words")
-    async def edit_chunk(collection: str, chunk: int, asked: ChunkChange, user: Someone) -> JSONResponse:
+    async def edit_chunk(collection: str, chunk: Whole, asked: ChunkChange, user: Someone) -> JSONResponse:
         card = await knowledge.edit_chunk(services, user, collection, chunk, enabled=asked.enabled, search_text=asked.search_text)
         return JSONResponse(chunk_view(card))
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from workbench.api.contract import Whole
 from workbench.services.knowledge import ChunkCard, CollectionCard, DocumentCard, VersionCard
 from workbench.services.knowledge.chunks import LONGEST
 
@@ -70,7 +71,9 @@ class ChunkChange(Body):
     search_text: str | None = Field(None, max_length=LONGEST, description="Words to search it by; empty: by its own again.")
 
 
-Value = str | int | list[str | int]
+Value = str | Whole | list[str | Whole]
+Filter = Literal["organisation", "kind", "year", "quarter", "language", "document"]
+State = Literal["queued", "reading", "embedding", "ready", "failed", "working"]
 
 
 class Search(Body):
@@ -79,7 +82,7 @@ class Search(Body):
     query: str | None = Field(None, max_length=20_000)
     queries: list[str] | None = Field(None, min_length=1, max_length=1024)
     k: int = Field(10, ge=1, le=1000)
-    filters: dict[str, Value] = Field(default_factory=dict, description="organisation, kind, year, quarter, language, document.")
+    filters: dict[Filter, Value] = Field(default_factory=dict, description="Facts of documents to the values allowed.")
     config: Literal["fast", "accurate"] = "fast"
 
 
@@ -89,7 +92,7 @@ class SearchSeveral(Body):
     collections: list[str] = Field(min_length=1, max_length=20)
     query: str = Field(max_length=20_000)
     k: int = Field(10, ge=1, le=1000)
-    filters: dict[str, Value] = Field(default_factory=dict)
+    filters: dict[Filter, Value] = Field(default_factory=dict)
     config: Literal["fast", "accurate"] = "fast"
 
 

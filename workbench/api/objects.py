@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from infra.errors import NotFound
 from infra.objectstore import LocalObjectStore
+from workbench.api.contract import FILE
 from workbench.api.files import file_response
 from workbench.services.context import Services
 
@@ -16,7 +17,7 @@ from workbench.services.context import Services
 def object_routes(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/objects", tags=["objects"])
 
-    @routes.get("/{token}", summary="An object by its presigned address")
+    @routes.get("/{token}", summary="An object by its presigned address", responses=FILE)
     async def redeem(token: str, request: Request) -> Response:
         if not isinstance(services.store, LocalObjectStore):
             raise NotFound("There is nothing at this address: this workbench keeps its objects elsewhere.")

@@ -12,7 +12,8 @@ from pydantic import Field
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from pipelines.questions import Piece, Said, Searched
-from workbench.api.knowledge_bodies import Body, Value
+from workbench.api.contract import Whole
+from workbench.api.knowledge_bodies import Body, Filter, Value
 from workbench.api.problems import body_of, problem_of
 from workbench.api.uploads import Someone
 from workbench.services import questions
@@ -29,7 +30,7 @@ class Question(Body):
     question: str = Field(max_length=4000)
     collections: list[str] = Field(default_factory=list, max_length=20, description="Names or ids; by default the conversation's.")
     conversation: str | None = Field(None, max_length=100, description="To go on in; by default a new one.")
-    filters: dict[str, Value] = Field(default_factory=dict, description="organisation, kind, year, quarter, language, document.")
+    filters: dict[Filter, Value] = Field(default_factory=dict, description="Facts of documents to the values allowed.")
     config: Literal["fast", "accurate"] = "fast"
     writer: Literal["quotes", "model"] | None = Field(
         None,
@@ -77,12 +78,14 @@ def question_routes(services: Services) -> APIRouter:
         return Response(status_code=204)
 
     @routes.get("/query/page.png", summary="The page that a citation stands on, with the citation marked (PDF)")
-    async def page(collection: str, document: str, page: int, start: int, end: int, user: Someone, version: int | None = None) -> Response:
+    async def page(
+        collection: str, document: str, page: Whole, start: Whole, end: Whole, user: Someone, version: Whole | None = None
+    ) -> Response:
         drawn = await cited_picture(services, user, collection, document, page, start, end, version)
         return Response(drawn, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
     @routes.get("/history", summary="Your conversations, the last used first")
-    async def history(user: Someone, containing: str = "", limit: int = 50) -> JSONResponse:
+    async def history(user: Someone, containing: str = "", limit: Whole = 50) -> JSONResponse:
         return JSONResponse({"conversations": await questions.list_conversations(services, user, containing=containing, limit=limit)})
 
     @routes.get("/history/{conversation}", summary="One conversation with its answers")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
@@ -18,10 +19,22 @@ from workbench.services.context import Services
 from workbench.services.uploads import find_upload, save_upload
 
 Someone = Annotated[User, Depends(require_user)]
-_FILE = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
 # The routes read their bodies by hand: OpenAPI is told here what FastAPI cannot see.
 BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
-FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FILE}}}}
+
+
+def form_body(*fields: str, or_json: type[BaseModel] | None = None) -> dict[str, Any]:
+    """``openapi_extra`` of a route that takes a form with a file and these text fields; or, in its place, JSON of a model."""
+    properties = {"file": {"type": "string", "format": "binary"}, **{name: {"type": "string"} for name in fields}}
+    form = {"type": "object", "properties": properties, **({} if or_json else {"required": ["file"]})}
+    content: dict[str, Any] = {"multipart/form-data": {"schema": form}}
+    if or_json is not None:
+        schema = or_json.model_json_schema(ref_template="#/components/schemas/{model}")
+        content["application/json"] = {"schema": schema}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+FORM = form_body()
 
 
 def upload_view(upload: Upload) -> dict[str, Any]:
