@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlmodel import select
 
-from infra.database.tables import AnalysisJob, Upload, User, new_id
+from infra.database.tables import AnalysisJob, ApiToken, Upload, User, new_id
 from infra.database.tables_cohorts import Cohort
 from infra.database.tables_compliance import AnalysisRequest, ComplianceAnalysis, PolicyMatch, RequirementRow
 from infra.database.tables_knowledge import Collection, CollectionMember, KbChunk, KbDocument
@@ -31,6 +32,7 @@ FILE = ("file", ("a.md", b"# A\n\nText that is long enough."))
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/imaging/cohorts/{cohort_id}/scans"): {"files": [FILE]},
     ("POST", "/jobs/{job_id}/retry"): {"json": {}},
+    ("PATCH", "/auth/users/{user_id}"): {"json": {"role": "owner"}},
     ("PATCH", "/mlops/kb/{collection}"): {"json": {"description": "mine now"}},
     ("PUT", "/mlops/kb/{collection}/members/{person}"): {"json": {"right": "write"}},
     ("POST", "/mlops/kb/{collection}/search"): {"json": {"query": "heart"}},
@@ -93,10 +95,11 @@ def scene(running: Running) -> Iterator[Scene]:
         match = PolicyMatch(analysis_id=request.id, position=0, requirement_id="r", verdict="satisfied", **probabilities)
         session.add(match)
         session.flush()
+        token = session.exec(select(ApiToken.id).where(ApiToken.user_id == owner.id)).one()
         ids = {
             "collection": place.id, "document": document.id, "chunk": str(chunk.id), "requirement_id": requirement.requirement_id,
             "job_id": job.id, "upload_id": upload.id, "cohort_id": cohort.id, "conversation": conversation.id,
-            "answer": answer.id, "analysis_id": request.id, "match_id": match.id,
+            "user_id": owner.id, "token_id": token, "answer": answer.id, "analysis_id": request.id, "match_id": match.id,
         }  # fmt: skip
         # Mallory's own, named after the owner's, and open to everybody.
         trap = Collection(owner_id=mallory.id, name=place.id, shared=True)
@@ -134,7 +137,10 @@ def test_every_id_in_an_address_is_refused_to_another_member_and_a_stranger(scen
             address = path.format(**scene.ids, **FREE)
             if path.endswith("page.png"):
                 address += "?page=1&start=0&end=3"
-            for who, client, allowed in (("member", mallory, (404,)), ("stranger", stranger, (401,))):
+            for who, client, allowed in (
+                ("member", mallory, (403,) if path.startswith("/auth/users/") else (404,)),
+                ("stranger", stranger, (401,)),
+            ):
                 answer = client.request(method, address, **BODIES.get((method, path), {}))
                 if answer.status_code not in allowed:
                     let_in.append(f"{who} {method} {path}: {answer.status_code} {answer.text[:100]}")
