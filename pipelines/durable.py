@@ -18,7 +18,7 @@ from dbos import error as of_dbos
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from infra.errors import NotFound, Unavailable, WorkbenchError
+from infra.errors import NotFound, Unavailable, WorkbenchError, storage_full
 from infra.settings import Settings
 from pipelines.retry import revive
 
@@ -80,13 +80,15 @@ async def _asked(work: Callable[[], Result]) -> Result:
     except of_dbos.DBOSNonExistentWorkflowError as error:
         raise NotFound("The record of the job that this one continues is not there any more. Start the analysis anew.") from error
     except (SQLAlchemyError, of_dbos.DBOSException) as error:
-        raise Unavailable("The record of durable jobs does not answer for now. Try again in a few seconds.") from error
+        away = Unavailable("The record of durable jobs does not answer for now. Try again in a few seconds.")
+        raise storage_full(error) or away from error
 
 
 class Workflows:
     """DBOS as a submitter sees it. The connection is made at first use.
 
-    Every method raises Unavailable where the database is away or was not made yet (the runner makes it, at its start).
+    Every method raises Unavailable where the database is away or was not made yet (the runner makes it, at its start), and
+    StorageFull where it cannot be written.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from infra.database import Database
 from infra.database.people import is_owner
 from infra.database.tables import AnalysisJob, JobEvent, User, new_id
-from infra.errors import Conflict, InvalidInput, NotFound, Unavailable
+from infra.errors import Conflict, InvalidInput, NotFound, StorageFull, Unavailable
 from infra.settings import Settings
 from infra.telemetry import correlation_id, logger
 from pipelines.catalog import CATALOG, Catalog
@@ -141,7 +141,7 @@ class Jobs:
             log.info("job cancelled", job=job_id)
             try:
                 await self._workflows.cancel(job_id)
-            except Unavailable:
+            except (StorageFull, Unavailable):
                 # The row says cancelled, which stops the job before its next stage; the runner tells DBOS later.
                 log.warning("the runner's database does not answer; the job stops before its next stage", job=job_id)
         return await self.get(job_id, owner_id)
@@ -216,7 +216,7 @@ class Jobs:
             return
         try:
             await launch(job, self._workflows)
-        except Unavailable:
+        except (StorageFull, Unavailable):
             # Accepted all the same: the runner makes its database at its start, and then looks for such rows.
             log.warning("job waits for the runner, whose database does not answer yet", job=job.id)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import update
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from infra.database import Database, as_utc
 from infra.database.tables import AnalysisJob, AnalysisResult, JobEvent, Notification, now
+from infra.database.tables_knowledge import KbDocument
 from infra.errors import Cancelled, NotFound, WorkbenchError
 
 LIVE = ("queued", "running")
@@ -110,6 +111,28 @@ class Ledger:
             job.state, job.finished_at = "cancelled", now()
             session.add(JobEvent(job_id=job_id, kind="cancelled", stage=job.stage, message="Cancelled", seconds=_seconds(job)))
             return True
+
+        return await self.database.run(work)
+
+    async def end_documents(self) -> int:
+        """Mark documents as failed that wait for a job which has ended; gives how many.
+
+        A stage that is cancelled or fails does so itself, unless its process was killed or the tables could not be written.
+        """
+
+        def work(session: Session) -> int:
+            waiting = (
+                select(KbDocument, AnalysisJob)
+                .join(AnalysisJob, col(AnalysisJob.id) == col(KbDocument.job_id))
+                .where(col(KbDocument.state).in_(("queued", "reading", "embedding")), col(AnalysisJob.state).in_(ENDED))
+                .limit(1000)
+            )
+            found = session.exec(waiting).all()
+            for document, job in found:
+                said = {name: value for name, value in (job.error or {}).items() if name != "stage"}
+                stopped = Cancelled("Adding it was stopped before it was done. Add it again.").as_dict()
+                document.state, document.progress, document.error, document.updated_at = "failed", "", said or stopped, now()
+            return len(found)
 
         return await self.database.run(work)
 

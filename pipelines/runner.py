@@ -9,7 +9,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -19,21 +20,33 @@ from ray.serve.handle import DeploymentHandle
 
 from infra.database import Database
 from infra.datafolder import DataFolder
-from infra.errors import Cancelled, ConfigurationError, WorkbenchError
+from infra.errors import (
+    Cancelled,
+    ConfigurationError,
+    StorageFull,
+    Unavailable,
+    WorkbenchError,
+    find_workbench_error,
+    storage_full,
+)
+from infra.objectstore import make_object_store
 from infra.settings import Settings
 from infra.telemetry import correlated, correlation_id, log_to_folder, logger
 from pipelines.calls import StageAnswer, StageCall
 from pipelines.capacity import jobs_at_once
 from pipelines.durable import APPLICATION, CLOSE, CONTRACT, QUEUE, WORKFLOW, JsonSerializer, Workflows, jobs_url
+from pipelines.imaging.originals import drop_read
 from pipelines.ledger import Ledger
-from pipelines.reconcile import reconcile
+from pipelines.reconcile import Reconciler
 from pipelines.retry import RetryPolicy, as_workbench_error, revive, with_retries
 from serving.ray_cluster import keep_replica_private
 
 log = logger(__name__)
 
 RECONCILE_SECONDS = 5.0
+SWEEP_SECONDS = 60.0
 QUEUE_POLL_SECONDS = 0.25  # how long a job waits at most for an idle runner to see it
+HOUSEKEEPING = "housekeeping"
 RECOVERIES = 20  # a job that takes the runner down with it is given up after so many
 _CLOSING: StepOptions = {"name": CLOSE, "retries_allowed": True, "max_attempts": 6, "interval_seconds": 0.5, "backoff_rate": 2.0}
 
@@ -58,9 +71,15 @@ class Runner:
         self._policy = RetryPolicy.of(settings.jobs)
         self._database = Database(settings.database_url)
         self._ledger = Ledger(self._database)
+        self._settings, self._store = settings, make_object_store(settings)
         self._workflows = Workflows(settings)
         self._executor = str(serve.get_replica_context().rank.rank)
-        self._executors = {self._executor, *map(str, range(settings.processor("runner").replicas))}
+        self._at_work: Counter[str] = Counter()
+        self._trouble: dict[str, str] = {}  # what keeps jobs from going on, by who found it
+        executors = {self._executor, *map(str, range(settings.processor("runner").replicas))}
+        self._reconciler = Reconciler(
+            self._ledger, self._workflows, executor=self._executor, executors=executors, at_work=lambda: list(self._at_work)
+        )
         DBOS(
             config={
                 "name": APPLICATION,
@@ -85,6 +104,15 @@ class Runner:
         if self._tending.done():
             raise RuntimeError("the runner's housekeeping has stopped")
 
+    async def queue(self) -> dict[str, Any]:
+        """How the queue is: ``running`` (jobs at work here), ``stalled`` (claimed, and nobody works on them), and ``trouble``, a
+        sentence where jobs cannot go on."""
+        return {
+            "running": len(self._at_work),
+            "stalled": len(self._reconciler.stalled),
+            "trouble": next(iter(self._trouble.copy().values()), None),
+        }
+
     async def __del__(self) -> None:
         """Serve awaits this when it stops a replica. Jobs at work stay theirs, and go on in the next runner."""
         if (tending := getattr(self, "_tending", None)) is not None:  # where __init__ came so far
@@ -101,6 +129,16 @@ class Runner:
         return run_pipeline
 
     async def _run(self, job_id: str, pipeline: str, plan: list[str]) -> dict[str, str]:
+        self._at_work[job_id] += 1
+        try:
+            return await self._stages(job_id, pipeline, plan)
+        finally:
+            self._trouble.pop(job_id, None)
+            self._at_work[job_id] -= 1
+            if not self._at_work[job_id]:
+                del self._at_work[job_id]
+
+    async def _stages(self, job_id: str, pipeline: str, plan: list[str]) -> dict[str, str]:
         state: dict[str, Any] = {}
         with correlated(await self._correlation(job_id)), structlog.contextvars.bound_contextvars(job=job_id, pid=os.getpid()):
             for stage in plan:
@@ -110,19 +148,32 @@ class Runner:
                         {"name": stage, "preemptible": True}, self._stage, job_id, pipeline, plan, stage, dict(state), ran
                     )
                 except Cancelled:
-                    await DBOS.run_step_async(_CLOSING, self._ledger.cancelled, job_id)
+                    await DBOS.run_step_async(_CLOSING, self._close, job_id, self._ledger.cancelled)
                     return {"state": "cancelled"}
                 except Exception as caught:
                     error = as_workbench_error(caught, stage)
-                    await DBOS.run_step_async(_CLOSING, self._ledger.failed, job_id, stage, error)
+                    await DBOS.run_step_async(_CLOSING, self._close, job_id, self._ledger.failed, stage, error)
                     log.warning("job failed", stage=stage, code=error.code, error=error.message)
                     raise error from caught
                 if ran:  # else the step only read what an earlier process had finished
                     log.info("stage finished", stage=stage, seconds=ran[0])
                 state |= added
-            await DBOS.run_step_async(_CLOSING, self._ledger.done, job_id, state)
+            await DBOS.run_step_async(_CLOSING, self._close, job_id, self._ledger.done, state)
             log.info("job done")
         return {"state": "done"}
+
+    async def _close(self, job_id: str, write: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Write the job's end; while the tables cannot be written, wait until they can."""
+        wait = 0.5
+        while True:
+            try:
+                await write(job_id, *arguments)
+                return
+            except (StorageFull, Unavailable) as error:
+                log.warning("a job's end cannot be written yet", job=job_id, code=error.code, error=error.message)
+                self._trouble[job_id] = error.message
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, RECONCILE_SECONDS)
 
     async def _stage(
         self, job_id: str, pipeline: str, plan: list[str], stage: str, state: dict[str, Any], ran: list[float]
@@ -176,12 +227,25 @@ class Runner:
             return job_id
 
     async def _tend(self) -> None:
-        """Now and then: rows without a workflow, workflows without a runner."""
+        """Now and then: what :class:`Reconciler` mends, and uploads that nobody needs any more."""
+        swept = -SWEEP_SECONDS
         while True:
             try:
-                await reconcile(self._ledger, self._workflows, executors=self._executors)
+                await self._reconciler.look()
+                self._trouble.pop(HOUSEKEEPING, None)
             except Exception as error:
                 log.warning("housekeeping failed, trying again", error=f"{type(error).__name__}: {error}"[:500])
+                known = find_workbench_error(error) or storage_full(error)
+                if isinstance(known, StorageFull | Unavailable):  # of all jobs; what concerns one does not stop the queue
+                    self._trouble[HOUSEKEEPING] = known.message
+                else:
+                    self._trouble.pop(HOUSEKEEPING, None)
+            if time.monotonic() - swept > SWEEP_SECONDS:
+                swept = time.monotonic()
+                try:
+                    await asyncio.to_thread(drop_read, self._settings, self._database, self._store)
+                except Exception as error:
+                    log.warning("uploads could not be removed", error=f"{type(error).__name__}: {error}"[:500])
             await asyncio.sleep(RECONCILE_SECONDS)
 
 

@@ -51,6 +51,7 @@ class KbDocument(SQLModel, table=True):
     progress: str = Field(default="", description="For a person: 'reading page 12 of 80'.")
     fraction: float = Field(default=0.0, description="Share of the work done, 0 to 1.")
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    job_id: str | None = Field(default=None, index=True, description="The job that adds it, or added it last; None for one without a row.")
     media_type: str = ""
     size: int = 0
     sha256: str = Field(default="", index=True, description="Of the file as it was added; the same content is not read twice.")

@@ -48,6 +48,7 @@ def enlist(session: Session, collection_id: str, items: Sequence[Listed], job_id
         if row.text_key is None:  # no version yet: so that removing it finds the file
             row.key, row.size, row.sha256 = item.key, item.size, item.sha256
         row.state, row.progress, row.fraction, row.error, row.updated_at = "queued", "", 0.0, None, now()
+        row.job_id = job_id or None
         session.add(row)
     return finished
 

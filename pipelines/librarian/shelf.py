@@ -14,7 +14,7 @@ from pathlib import Path
 
 from infra.database import Database
 from infra.database.tables_knowledge import Collection
-from infra.errors import IntegrityError, NotFound, Unavailable
+from infra.errors import Conflict, IntegrityError, InvalidInput, NotFound, Unavailable
 from infra.objectstore import ObjectStore
 from infra.settings import Settings
 from infra.telemetry import logger
@@ -94,6 +94,9 @@ class Shelf:
             try:
                 yield opened
                 opened.unsure = False
+            except (InvalidInput, NotFound, Conflict):
+                opened.unsure = False  # refused before anything was written
+                raise
             finally:
                 opened.chunks.forget()
 

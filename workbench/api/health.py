@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from workbench.api.metrics import GatewayMetrics
 from workbench.services.context import Services
-from workbench.services.health import WORKS, components, is_ready
+from workbench.services.health import WORKS, components, is_ready, waiting_for
 
 
 def health_routes(services: Services, metrics: GatewayMetrics) -> APIRouter:
@@ -21,10 +21,11 @@ def health_routes(services: Services, metrics: GatewayMetrics) -> APIRouter:
     @routes.get("/health/ready", summary="Jobs can be done; 503 while they cannot")
     async def ready() -> JSONResponse:
         found = await components(services)
-        waiting = [item.name for item in found if item.needed and item.state not in WORKS]
         if is_ready(found):
             return JSONResponse({"state": "ready"})
-        return JSONResponse({"state": "not_ready", "waiting_for": waiting}, status_code=503, headers={"retry-after": "1"})
+        waiting = waiting_for(found)
+        answer = {"state": "not_ready", "waiting_for": list(waiting), "reasons": waiting}
+        return JSONResponse(answer, status_code=503, headers={"retry-after": "1"})
 
     @routes.get("/health/components", summary="Every part, with its state and a sentence")
     async def parts() -> JSONResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infra.errors import Unavailable
 from infra.settings import Settings
@@ -29,6 +29,7 @@ class Cluster:
         self._settings = settings
         self.connected = False
         self.sentence = "Ray is starting."
+        self._runner: Any = None
 
     async def connect(self) -> Roles:
         """Wait for Ray (as long as it takes) and give the roles on it."""
@@ -63,6 +64,14 @@ class Cluster:
         from serving.remote import APP, serve_api
 
         return RemoteLibrarian(serve_api().get_deployment_handle(LIBRARIAN, app_name=APP))
+
+    async def queue(self) -> dict[str, Any]:
+        """How the runner's queue is (:meth:`pipelines.runner.Runner.queue`). Only once :meth:`connect` has given the models."""
+        from serving.remote import APP, answer_of, serve_api
+
+        if self._runner is None:
+            self._runner = serve_api().get_deployment_handle("runner", app_name=APP)
+        return await answer_of(self._runner.queue.remote())
 
     def disconnect(self) -> None:
         import sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from dataclasses import asdict, dataclass
 
@@ -16,9 +17,10 @@ from workbench.services.context import Services
 
 log = logger(__name__)
 FRESH_SECONDS = 1.0
+LEAST_FREE_MB = 16  # with less, the databases and logs of one job may not fit
 WORKS = ("ready", "degraded")
 # Parts without which no job can be done; the others are told, and do not hold readiness up.
-NEEDED = ("database", "ray", "runner", "imaging", "segmentation", "embedding", "llm")
+NEEDED = ("database", "storage", "ray", "runner", "queue", "imaging", "segmentation", "embedding", "llm")
 STARTING = {"DEPLOYING", "UPDATING", "UPSCALING", "DOWNSCALING", "NOT_STARTED", "STARTING"}
 
 
@@ -64,9 +66,14 @@ async def components(services: Services) -> list[Component]:
     return await services.health.components()
 
 
+def waiting_for(found: list[Component]) -> dict[str, str]:
+    """The needed parts that do not work, each with the sentence that says why."""
+    return {item.name: item.sentence for item in found if item.needed and item.state not in WORKS}
+
+
 def is_ready(found: list[Component]) -> bool:
     """Whether jobs can be done: every needed part that is installed works."""
-    return all(item.state in WORKS for item in found if item.needed)
+    return not waiting_for(found)
 
 
 async def look(services: Services) -> list[Component]:
@@ -85,18 +92,20 @@ async def _database(services: Services) -> Component:
 
 async def _storage(services: Services) -> Component:
     free = await asyncio.to_thread(_free_mb, services)
-    if free is not None and free < 500:
+    if free < LEAST_FREE_MB:
+        said = f"The disk is full: {free} MB are free where the data folder is. Jobs cannot go on until space is freed."
+        return _component("storage", "down", said)
+    if free < 500:
         return _component("storage", "degraded", f"Only {free} MB are free where objects are kept: uploads will soon fail.")
-    room = "" if free is None else f" {free / 1000:.0f} GB are free."
-    return _component("storage", "ready", f"Objects can be written.{room}")
+    return _component("storage", "ready", f"Objects can be written. {free / 1000:.0f} GB are free.")
 
 
-def _free_mb(services: Services) -> int | None:
-    import shutil
-
-    if services.settings.storage.kind != "local":
-        return None
-    return shutil.disk_usage(services.folder.home).free // 1_000_000
+def _free_mb(services: Services) -> int:
+    """In the data folder, and where objects are kept, if that is another folder of this machine: the smaller one."""
+    folders = [services.folder.home]
+    if services.settings.storage.kind == "local" and services.settings.objects_path.is_dir():
+        folders.append(services.settings.objects_path)
+    return min(shutil.disk_usage(folder).free for folder in folders) // 1_000_000
 
 
 async def _mlflow(services: Services) -> Component:
@@ -121,15 +130,34 @@ async def _ray(services: Services) -> list[Component]:
         said = cluster.sentence if cluster else "This process uses no Ray."
         state = "starting" if cluster else "missing"
         installed = [role for role in ROLES if services.settings.model(role).backend != "none"]
-        waiting = [_component(name, state, "Waits for Ray.") for name in (*installed, "imaging", "runner")]
+        waiting = [_component(name, state, "Waits for Ray.") for name in (*installed, "imaging", "runner", "queue")]
         return [_component("ray", state, said), *waiting, *_missing(services)]
     try:
         states = await asyncio.wait_for(deployments(services), timeout=10)
     except Exception as error:
         return [_component("ray", "down", f"Ray does not answer: {_said(error)}"), *_missing(services)]
+    queue = await _queue(services) if states.get("runner", ("",))[0] in WORKS else _component("queue", "starting", "Waits for the runner.")
     parts = [_component(name, *states.get(name, ("starting", "Not deployed yet."))) for name in ("runner", "imaging") if name not in states]
     parts += [_component(name, state, sentence) for name, (state, sentence) in sorted(states.items())]
-    return [_component("ray", "ready", "Ray answers."), *parts, *_missing(services)]
+    return [_component("ray", "ready", "Ray answers."), queue, *parts, *_missing(services)]
+
+
+async def _queue(services: Services) -> Component:
+    """Whether jobs go on, as the runner sees it."""
+    assert services.cluster is not None
+    try:
+        found = await asyncio.wait_for(services.cluster.queue(), timeout=5)
+    except Exception as error:
+        return _component("queue", "down", f"The runner does not say how jobs go on: {_said(error)}")
+    if found["trouble"]:
+        return _component("queue", "down", f"Jobs do not go on: {found['trouble']}")
+    if found["stalled"]:
+        return _component("queue", "down", f"{_count(found['stalled'], 'job')} made no progress and will be resumed.")
+    return _component("queue", "ready", f"Jobs go on; {_count(found['running'], 'job')} at work.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 async def deployments(services: Services) -> dict[str, tuple[str, str]]:

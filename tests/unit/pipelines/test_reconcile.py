@@ -1,13 +1,18 @@
 """Rows and workflows that disagree after a crash are brought together: every case, on a real table."""
 
+import asyncio
+
 import pytest
 
 from infra.database import Database, migrate
 from infra.database.tables import AnalysisJob, Notification, User
+from infra.database.tables_knowledge import Collection, KbDocument
+from infra.errors import StorageFull
+from pipelines import reconcile
 from pipelines.durable import Workflows
 from pipelines.launch import FROM_STAGE
 from pipelines.ledger import Ledger
-from pipelines.reconcile import reconcile
+from pipelines.reconcile import Reconciler
 
 
 class Known(Workflows):
@@ -31,6 +36,7 @@ class Known(Workflows):
 
     async def cancel(self, job_id):
         self.asked.append(("cancel", job_id))
+        self.status.pop(job_id)
 
     async def resume(self, job_id):
         self.asked.append(("resume", job_id))
@@ -44,6 +50,10 @@ def ledger(tmp_path):
         session.add(User(id="u", name="u", role="member"))
     yield Ledger(database)
     database.close()
+
+
+async def look(ledger, workflows, at_work=()):
+    await Reconciler(ledger, workflows, executor="0", executors=["0"], at_work=lambda: at_work).look()
 
 
 def add(ledger, **values):
@@ -61,7 +71,7 @@ def row(ledger, job):
 async def test_a_job_without_a_workflow_is_enqueued(ledger, settings):
     job = add(ledger)
     workflows = Known(settings)
-    await reconcile(ledger, workflows, executors=["0"])
+    await look(ledger, workflows)
     assert workflows.asked == [("start", job.id, "trial", ["a", "b", "c"])]
 
 
@@ -69,17 +79,17 @@ async def test_a_continued_job_without_a_workflow_begins_at_its_stage(ledger, se
     parent = add(ledger, state="failed")
     job = add(ledger, parent_id=parent.id, options={FROM_STAGE: "c"})
     workflows = Known(settings)
-    await reconcile(ledger, workflows, executors=["0"])
+    await look(ledger, workflows)
     assert workflows.asked == [("fork", job.id, parent.id, 3)]
 
 
 @pytest.mark.parametrize(("status", "says"), [("ERROR", "without saying why"), ("MAX_RECOVERY_ATTEMPTS_EXCEEDED", "again and again")])
 async def test_a_workflow_that_broke_off_fails_its_job(ledger, settings, status, says):
     job = add(ledger, state="running", stage="b")
-    await reconcile(ledger, Known(settings, {job.id: status}), executors=["0"])
+    await look(ledger, Known(settings, {job.id: status}))
     found = row(ledger, job)
     assert (found.state, found.error["stage"], found.error["code"]) == ("failed", "b", "internal") and says in found.error["message"]
-    await reconcile(ledger, Known(settings, {job.id: status}), executors=["0"])
+    await look(ledger, Known(settings, {job.id: status}))
     with ledger.database.session() as session:
         assert session.get(Notification, job.id) is not None
 
@@ -87,19 +97,67 @@ async def test_a_workflow_that_broke_off_fails_its_job(ledger, settings, status,
 async def test_a_job_cancelled_in_one_database_is_cancelled_in_the_other(ledger, settings):
     there, here = add(ledger, state="running"), add(ledger, state="cancelled")
     workflows = Known(settings, {there.id: "CANCELLED", here.id: "PENDING"}, {here.id: "0"})
-    await reconcile(ledger, workflows, executors=["0"])
+    await look(ledger, workflows)
     assert row(ledger, there).state == "cancelled" and workflows.asked == [("cancel", here.id)]
 
 
 async def test_a_job_of_a_runner_that_is_no_more_goes_back_into_the_queue(ledger, settings):
     mine, orphan, waits = (add(ledger, state="running") for _ in range(3))
     workflows = Known(settings, {mine.id: "PENDING", orphan.id: "PENDING", waits.id: "ENQUEUED"}, {mine.id: "0", orphan.id: "3"})
-    await reconcile(ledger, workflows, executors=["0"])
+    await look(ledger, workflows)
     assert workflows.asked == [("resume", orphan.id)]
 
 
 async def test_what_agrees_is_left_alone(ledger, settings):
     running, done = add(ledger, state="running"), add(ledger, state="done")
     workflows = Known(settings, {running.id: "PENDING", done.id: "PENDING"}, {running.id: "0", done.id: "0"})
-    await reconcile(ledger, workflows, executors=["0"])
+    await look(ledger, workflows, [running.id, done.id])
     assert workflows.asked == [] and row(ledger, running).state == "running"
+
+
+async def test_a_workflow_that_its_living_runner_does_not_work_on_goes_back_into_the_queue(ledger, settings, monkeypatch):
+    """Its thread died when DBOS could not write to a full disk; nobody else would ever take it up."""
+    monkeypatch.setattr(reconcile, "IDLE_SECONDS", 0.05)
+    dead, alive = add(ledger, state="running"), add(ledger, state="running")
+    workflows = Known(settings, {dead.id: "PENDING", alive.id: "PENDING"}, {dead.id: "0", alive.id: "0"})
+    reconciler = Reconciler(ledger, workflows, executor="0", executors=["0"], at_work=lambda: [alive.id])
+    await reconciler.look()
+    assert workflows.asked == [] and reconciler.stalled == [dead.id]  # it may only just have been claimed
+    await asyncio.sleep(0.06)
+    await reconciler.look()
+    assert workflows.asked == [("resume", dead.id)] and reconciler.stalled == []
+    for _ in range(3 * reconcile.RESUMES):
+        await asyncio.sleep(0.06)
+        await reconciler.look()
+    assert workflows.asked[:-1] == [("resume", dead.id)] * reconcile.RESUMES and workflows.asked[-1] == ("cancel", dead.id)
+    assert row(ledger, dead).state == "failed" and row(ledger, alive).state == "running"
+
+
+async def test_a_job_that_cannot_be_mended_does_not_keep_the_others_from_it(ledger, settings):
+    class Refusing(Known):
+        async def start(self, job_id, pipeline, plan):
+            await super().start(job_id, pipeline, plan)
+            if job_id == first.id:
+                raise StorageFull("The disk is full.")
+
+    first, second = add(ledger), add(ledger)
+    workflows = Refusing(settings)
+    with pytest.raises(StorageFull):
+        await look(ledger, workflows)
+    assert [asked[1] for asked in workflows.asked] == [first.id, second.id]
+
+
+async def test_documents_of_a_job_that_has_ended_get_a_final_state(ledger, settings):
+    error = {"code": "storage_full", "message": "The disk is full.", "retryable": False, "details": {}}
+    failed, stopped, goes_on = add(ledger, state="failed", error={**error, "stage": "ingest"}), add(ledger, state="cancelled"), add(ledger)
+    with ledger.database.session() as session:
+        session.add(Collection(id="c", owner_id="u", name="c"))
+        session.flush()
+        for name, job, state in [("a", failed, "embedding"), ("b", stopped, "queued"), ("c", goes_on, "reading"), ("d", stopped, "ready")]:
+            session.add(KbDocument(id=name, collection_id="c", name=name, state=state, job_id=job.id))
+        session.add(KbDocument(id="e", collection_id="c", name="e", state="reading"))  # of a run without a job
+    await look(ledger, Known(settings, {goes_on.id: "ENQUEUED"}))
+    with ledger.database.session() as session:
+        found = {name: session.get_one(KbDocument, name) for name in "abcde"}
+    assert {name: one.state for name, one in found.items()} == {"a": "failed", "b": "failed", "c": "reading", "d": "ready", "e": "reading"}
+    assert found["a"].error == error and found["b"].error["code"] == "cancelled" and "Add it again" in found["b"].error["message"]

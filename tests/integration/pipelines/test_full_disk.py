@@ -1,0 +1,116 @@
+"""A disk that fills under the runner's databases while jobs are at work, and is freed: each job ends or goes on.
+
+The runner, DBOS and SQLite are real, on a tmpfs; only the stage host is called in this process and not over Ray.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import pytest_asyncio
+from ray import serve
+
+from infra.database import Database, migrate
+from infra.database.tables import User
+from infra.settings import Settings, load_settings
+from pipelines.calls import StageAnswer, StageCall
+from pipelines.catalog import Catalog
+from pipelines.jobs import Jobs
+from pipelines.ledger import Ledger
+from pipelines.retry import as_workbench_error
+from pipelines.runner import Runner
+from tests.integration.pipelines.cluster import until
+from tests.integration.pipelines.trial import OLD, marks
+from tests.small_disk import fill, free, small_disk
+
+pytestmark = pytest.mark.timeout(150)
+
+
+class Host:
+    """A stage host whose stages leave marks and, as the real one, write events before and after their work."""
+
+    def __init__(self, ledger: Ledger, seconds: float) -> None:
+        self.run, self._ledger, self._seconds = self, ledger, seconds
+
+    def remote(self, call: StageCall) -> asyncio.Task[StageAnswer]:
+        return asyncio.ensure_future(self._work(call))
+
+    async def _work(self, call: StageCall) -> StageAnswer:
+        try:
+            await self._ledger.event(call.job_id, "started", stage=call.stage)
+            _mark(call, "begin")
+            await asyncio.sleep(self._seconds if call.stage == "middle" else 0)
+            _mark(call, "end")
+            await self._ledger.event(call.job_id, "finished", stage=call.stage)
+        except Exception as error:
+            return StageAnswer(error=as_workbench_error(error, call.stage).as_dict())
+        return StageAnswer(added={call.stage: "done"})
+
+
+def _mark(call: StageCall, what: str) -> None:
+    with open(call.input["marks"], "a") as file:
+        file.write(f"{call.stage} {what}\n")
+
+
+@pytest_asyncio.fixture
+async def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Jobs, Settings]]:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with small_disk(home, 64) as small:
+        if not small:
+            pytest.skip("full disk: this user may not mount a tmpfs")
+        settings = load_settings(home=home, jobs={"concurrency": 2})
+        database = Database(settings.database_url)
+        migrate(database)
+        with database.session() as session:
+            session.add(User(id="member", name="member", role="member"))
+        monkeypatch.setattr(serve, "get_replica_context", lambda: SimpleNamespace(rank=SimpleNamespace(rank=0)))
+        runner = object.__new__(Runner)
+        await runner.__init__(settings, {"trial": Host(Ledger(database), 2.0)})
+        made = Jobs(settings, database, Catalog({"trial": "tests.integration.pipelines.trial:OLD"}))
+        yield made, settings
+        free(home)
+        await runner.__del__()
+        made.close()
+        database.close()
+
+
+async def test_jobs_end_or_go_on_once_a_full_disk_has_space_again(jobs: tuple[Jobs, Settings], tmp_path: Path):
+    door, settings = jobs
+
+    async def submit(name: str) -> str:
+        given = {"marks": str(tmp_path / name)}
+        return (await door.submit("trial", owner_id="member", title=name, input=given)).id
+
+    busy = {name: await submit(name) for name in ("one", "two")}
+    waiting = await submit("three")
+    await asyncio.to_thread(until, lambda: all("middle" in marks(tmp_path / name) for name in busy))
+    fill(settings.home)
+    await asyncio.to_thread(until, lambda: all("middle" in marks(tmp_path / name, "end") for name in busy))
+    await asyncio.sleep(18)  # longer than the end of a job was tried to be written
+    assert {(await door.get(job)).state for job in busy.values()} == {"running"}
+    free(settings.home)
+    began = time.monotonic()
+    async with asyncio.timeout(60):
+        ended = [await door.wait(job) for job in busy.values()]
+        assert (await door.wait(waiting)).state == "done"
+    print(f"from free space to the jobs' ends: {time.monotonic() - began:.1f} s, {[job.state for job in ended]}")
+    assert all(job.state == "done" or (job.error or {})["code"] == "storage_full" for job in ended)
+    again = await submit("four")
+    async with asyncio.timeout(30):
+        assert (await door.wait(again)).state == "done" and marks(tmp_path / "four") == OLD.plan
+
+    def no_open_workflow() -> bool:
+        with contextlib.closing(sqlite3.connect(settings.home / "jobs.sqlite")) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            query = "SELECT count(*) FROM workflow_status WHERE status IN ('PENDING', 'ENQUEUED')"
+            return connection.execute(query).fetchone() == (0,)
+
+    await asyncio.to_thread(until, no_open_workflow, 30, "the end of every workflow")
