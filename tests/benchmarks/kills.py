@@ -104,7 +104,7 @@ def named(process: psutil.Process) -> str:
     """What a process is, for the table."""
     line = " ".join(process.cmdline())
     if "ServeReplica" in line:
-        return line.split("ServeReplica:")[-1].split()[0].replace("workbench:", "replica ")
+        return "replica " + line.split("ServeReplica:workbench:")[-1].split(".")[0].split()[0]
     return next((name for name in NAMES if name in line), process.name())
 
 

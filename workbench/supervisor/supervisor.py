@@ -198,6 +198,7 @@ class Supervisor:
                 await child.process.wait()
                 if self._stopping.is_set() or self._children.get(child.name) is not child:
                     return
+                child.kill()  # what it had started itself, and what may still hold its port (MLflow's worker)
                 pause = 0.2 if child.age > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
                 self.say(f"{child.name} {child.ended_how()}; starting it again in {pause:.1f} s (log: {child.log})")
                 await asyncio.sleep(pause)

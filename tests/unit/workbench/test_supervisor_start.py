@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,37 @@ def test_a_head_that_falls_during_the_start_is_replaced(
     assert shells.started.count("ray") == 2
     gateways = 1 if len(deployments) == 1 else 2  # a gateway that knew the fallen Ray is started anew
     assert shells.started.count("gateway") == gateways
+
+
+async def test_a_killed_child_takes_what_it_had_started_with_it(tmp_path: Path) -> None:
+    """MLflow's worker outlived its killed parent, held the port, and every new MLflow ended at once."""
+    supervisor = Supervisor(load_settings(home=tmp_path / "home"), say=lambda line: None)
+    workers = tmp_path / "workers"
+    child = Child("mlflow", ["sh", "-c", f"sleep 600 & echo $! >> {workers}; wait"], dict(os.environ), tmp_path / "mlflow.log")
+
+    def started() -> list[int]:
+        return [int(line) for line in workers.read_text().split()] if workers.exists() else []
+
+    supervisor._keep(child, supervisor._child_died)
+    await asyncio.to_thread(until, lambda: len(started()) == 1)
+    assert child.process is not None
+    child.process.kill()
+    await asyncio.to_thread(until, lambda: len(started()) == 2)
+    await asyncio.to_thread(until, lambda: not alive(started()[0]))
+    supervisor._stopping.set()
+    child.kill()
+    await asyncio.gather(*supervisor._tasks)
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
