@@ -1,4 +1,4 @@
-"""Whether a volume can be a scan of a head at all, by its grid and its values; a model is asked after this."""
+"""Checks of a volume's grid and values before segmentation."""
 
 from __future__ import annotations
 
@@ -19,27 +19,25 @@ LEAST_VALUES = 16
 
 
 def check_scan(volume: Volume) -> None:
-    """Raises InvalidInput with what is wrong and what to do; gives nothing back."""
+    """Raises InvalidInput with the problem and what to do."""
     shape, spacing = volume.shape, volume.spacing
     grid = " × ".join(str(size) for size in shape)
     steps = " × ".join(f"{value:.3g}" for value in spacing)
     extent = [size * step for size, step in zip(shape, spacing, strict=True)]
     reach = " × ".join(f"{value:.0f}" for value in extent)
     if min(shape) < LEAST_VOXELS:
-        raise InvalidInput(f"The scan has {grid} voxels: too few slices to measure a brain. Send a whole volume.")
+        raise InvalidInput(f"The scan has {grid} voxels: too few slices for a brain volume. Upload the whole volume.")
     if max(spacing) > COARSEST_MM or min(spacing) < FINEST_MM:
         raise InvalidInput(
-            f"The voxels measure {steps} mm, which is no head scan (or the units are not millimetres). Export it again with true sizes."
+            f"Voxel size {steps} mm is not plausible for a head scan (units not mm?). Export the scan again with correct sizes."
         )
     if min(extent) < LEAST_EXTENT_MM:
-        raise InvalidInput(f"The scan covers only {reach} mm: a part of a head at most. Send a scan of the whole brain.")
+        raise InvalidInput(f"The scan covers only {reach} mm: only part of a head. Upload a scan of the whole brain.")
     if max(extent) > MOST_EXTENT_MM:
-        raise InvalidInput(f"The scan covers {reach} mm: more than a head. Send a scan of the head alone.")
+        raise InvalidInput(f"The scan covers {reach} mm: more than a head. Upload a scan of the head alone.")
     values = _different_values(volume.data[0])
     if values < LEAST_VALUES:
-        raise InvalidInput(
-            f"The scan has only {values} different values: it is a mask or a label map, not a picture. Send the scan that it was made from."
-        )
+        raise InvalidInput(f"The scan has only {values} distinct values: it appears to be a mask or label map. Upload the original scan.")
 
 
 def _different_values(data: np.ndarray) -> int:

@@ -33,7 +33,7 @@ def analyze(
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Analyse one scan in this process, and give its report.
+    """Analyse one scan in this process and return its report.
 
     Args:
         scan: a file, a zip of a DICOM series, or a folder of one.
@@ -132,9 +132,9 @@ def _as_one_file(path: Path, folder: Path, settings: Settings) -> Path:
                     shutil.copyfileobj(stream, member, CHUNK)
         return target
     if not path.exists():
-        raise NotFound("There is no such file. Check its name.")
+        raise NotFound("File not found. Check its name.")
     if not path.is_file():
-        raise InvalidInput("This is not a plain file. Send the scan itself.")
+        raise InvalidInput("Not a regular file. Use the scan file itself.")
     return path
 
 

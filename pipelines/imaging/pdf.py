@@ -1,4 +1,4 @@
-"""The report on paper (A4): summary and picture first, then every sentence with what it rests on, numbers, models, limits."""
+"""The report as PDF (A4): summary and images first, then sentences with their confidence, tables, models, limits."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from xml.sax.saxutils import escape
 
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, Spacer, Table, TableStyle
+from reportlab.platypus import CondPageBreak, Flowable, Image, KeepTogether, Paragraph, Spacer, Table, TableStyle
 
-from pipelines.imaging.labels import LABELS, LESION, PAIRS
 from pipelines.imaging.report import Report, Sentence
 from pipelines.imaging.sentences import SUMMARY
-from pipelines.imaging.wording import amount, number
+from pipelines.imaging.tables import structure_rows
+from pipelines.imaging.wording import amount, confidence, number
 from pipelines.paper import (
     BODY,
     CELL,
@@ -39,39 +39,45 @@ from pipelines.paper import (
 )
 
 _HOW_TO_READ = (
-    "How to read this: each sentence stands on measurements of the stored segmentation and was checked against them again before printing. "
-    "The number is its confidence (0 to 1), computed from the segmentation, not asked of a model."
+    "Each sentence is based on measurements of the segmentation and was checked against them. "
+    "The number on the right is its confidence (0 to 1), computed from the segmentation."
 )
 _DEFINITIONS = (
-    "Volumes are voxels times the volume of a voxel. Asymmetry: (left - right) / mean of both; positive where the left is larger. "
-    "Structures without a side stand under Left."
+    "Volumes in ml. Asymmetry index: |left - right| / mean of both; L or R is the larger side. "
+    "Midline structures have one volume. Confidence: 0 to 1, including the quality of the scan."
 )
 _UNIT = re.compile(r"(\d) (ml|mm|%)")  # a number and its unit stay on one line
+
+SHORT = 9
+"""Rows that a table may have to be kept in one piece."""
 
 _LEAD = ParagraphStyle("lead", parent=BODY, fontSize=10.5, leading=14.5)
 
 
 def write_pdf(report: Report, picture: Path, path: Path) -> None:
     """Write the report to ``path``; ``picture`` is the PNG of :mod:`pipelines.imaging.overlay`. The same report gives the same bytes."""
+    name = report.input.name if len(report.input.name) <= 60 else report.input.name[:57] + "..."
     print_report(
         path,
         _story(report, picture),
-        title="Brain MRI: measurements",
+        title=f"Brain MRI report: {report.input.name}",
         subject="Research use only",
-        foot=("Workbench. For research only; not a medical device.", f"job {report.job}"),
+        foot=("Research use only. Not a medical device.", f"{name}, {_date(report)}" if report.created else name),
     )
+
+
+def _date(report: Report) -> str:
+    return f"{report.created.day} {report.created:%B %Y, %H:%M UTC}" if report.created else "unknown"
 
 
 def _story(report: Report, picture: Path) -> list[Flowable]:
+    caption = "Top: scan. Bottom: with labels. Radiological convention: the left of the image is the right of the patient."
     story: list[Flowable] = [*_header(report), *_summary(report)]
-    story += [Spacer(1, 8), _fitted(picture), Spacer(1, 3)]
-    story.append(
-        paragraph("Above without, below with the labels. Radiological convention: the person's right is on the picture's left.", SMALL)
-    )
+    story += [KeepTogether([Spacer(1, 6), _fitted(picture), Spacer(1, 3), paragraph(caption, SMALL)])]
     story += _findings(report)
-    story += _tables(report)
     if report.lesions:
         story += _lesions(report)
+    story += _tables(report)
     story += _not_looked_at(report)
     story += _models(report)
     return story
@@ -81,22 +87,27 @@ def _header(report: Report) -> list[Flowable]:
     scan = report.input
     size = " × ".join(str(value) for value in scan.shape)
     spacing = " × ".join(f"{value:.3g}" for value in scan.spacing_mm)
-    colour = GOOD if report.quality.verdict == "good" else WARN
+    colour = (GOOD if report.quality.verdict == "good" else WARN).hexval()
+    score = f"(score {confidence(report.quality.score)} of 1.00)"
     facts = [
         ("Scan", latin(scan.name)),
+        ("Report date", _date(report)),
         ("Format", f"{scan.format}; {size} voxels of {spacing} mm; {scan.orientation}"),
-        ("Quality", f'<font color="{colour.hexval()}"><b>{report.quality.verdict}</b></font> ({report.quality.score:.2f})'),
-        ("Confidence", f"<b>{report.confidence:.2f}</b> of 1, over all sentences"),
+        (
+            "Quality",
+            f'<font color="{colour}"><b>{report.quality.verdict}</b></font> {score}',
+        ),
+        ("Confidence", f"<b>{confidence(report.confidence)}</b> (mean of all sentences, 0 to 1)"),
         ("Job", report.job),
     ]
     sequence = _sequence(scan.facts)
     if sequence:
-        facts.insert(2, ("Sequence", sequence))
+        facts.insert(3, ("Sequence", sequence))
     rows = [[paragraph(name, SMALL), Paragraph(text if name in ("Quality", "Confidence") else escape(text), CELL)] for name, text in facts]
     table = Table(rows, colWidths=[24 * mm, WIDTH - 24 * mm])
     table.setStyle(tight())
     return [
-        paragraph("Brain MRI: measurements", TITLE),
+        paragraph("Brain MRI report", TITLE),
         paragraph(report.limits, SMALL),
         Spacer(1, 6),
         _Rule(),
@@ -139,7 +150,7 @@ def _summary(report: Report) -> list[Flowable]:
 
 
 def _findings(report: Report) -> list[Flowable]:
-    """Every sentence with its support and confidence; sections in order."""
+    """Every sentence with its support and confidence, by section; tables break between rows, so no page stays half empty."""
     story: list[Flowable] = []
     marked = paragraph(_HOW_TO_READ, SMALL)
     findings = [sentence for sentence in report.sentences if sentence.section != SUMMARY]
@@ -149,7 +160,7 @@ def _findings(report: Report) -> list[Flowable]:
         table = Table([[paragraph(f"<b>{escape(section)}</b>", CELL, raw=True), "", ""], *(_sentence(item) for item in sentences)],
                       colWidths=[WIDTH - 40 * mm, 24 * mm, 16 * mm], repeatRows=1)  # fmt: skip
         table.setStyle(banded(len(sentences)))
-        story += [KeepTogether([*head, table]) if len(sentences) < 9 else table, Spacer(1, 5)]
+        story += [*_under(head, table, len(sentences)), Spacer(1, 5)]
     return story
 
 
@@ -159,32 +170,18 @@ def _sentence(sentence: Sentence, style: ParagraphStyle = CELL) -> list[Any]:
     return [
         Paragraph(escape(latin(_UNIT.sub("\\1\u00a0\\2", sentence.text))) + reason, style),
         Paragraph(f'<font color="{colour.hexval()}">{sentence.support}</font>', CELL),
-        Paragraph(f"{sentence.confidence:.2f}", NUMBER),
+        Paragraph(confidence(sentence.confidence), NUMBER),
     ]
 
 
 def _tables(report: Report) -> list[Flowable]:
     by_name = {item.name: item for item in report.measurements}
-    rows: list[list[Any]] = [heading_row("Structure", "Left, ml", "Right, ml", "Asymmetry, %", "Confidence", right=range(1, 5))]
-    for name in PAIRS:
-        left, right, index = (by_name.get(text) for text in (f"left {name} volume", f"right {name} volume", f"{name} asymmetry index"))
-        if left is None or right is None:
-            continue
-        known = [value for value in (left.confidence, right.confidence) if value is not None]
-        rows.append(
-            _row(
-                name,
-                number(left.value, "ml"),
-                number(right.value, "ml"),
-                f"{index.value:+.1f}" if index else "-",
-                f"{min(known):.2f}" if known else "-",
-            )
-        )
-    for label in LABELS.values():
-        item = by_name.get(f"{label.name} volume")
-        if label.side is None and item is not None and label.id != LESION:
-            rows.append(_row(label.name, number(item.value, "ml"), "", "", "-" if item.confidence is None else f"{item.confidence:.2f}"))
-    paired = Table(rows, colWidths=[WIDTH - 104 * mm, 26 * mm, 26 * mm, 28 * mm, 24 * mm], repeatRows=1)
+    rows: list[list[Any]] = [heading_row("Structure", "Left", "Right", "Midline", "Asymmetry index", "Confidence", right=range(1, 6))]
+    rows += [
+        _row(row.name, row.left_text, row.right_text, row.middle_text, row.asymmetry_text, row.confidence_text)
+        for row in structure_rows(report)
+    ]
+    paired = Table(rows, colWidths=[WIDTH - 122 * mm, 22 * mm, 22 * mm, 22 * mm, 32 * mm, 24 * mm], repeatRows=1)
     paired.setStyle(banded(len(rows) - 1))
     totals: list[list[Any]] = [heading_row("Whole brain", "Value", "Confidence", right=(1, 2))]
     names = (
@@ -193,43 +190,47 @@ def _tables(report: Report) -> list[Flowable]:
         "brain to intracranial ratio", "ventricle-to-brain ratio", "grey to white matter ratio",
         "lesion count", "lesion load", "lesion load of white matter",
     )  # fmt: skip
-    for name in names:
-        if name in by_name:
-            item = by_name[name]
-            totals.append(_row(name, amount(item), "-" if item.confidence is None else f"{item.confidence:.2f}"))
+    totals += [_row(name, amount(by_name[name]), confidence(by_name[name].confidence)) for name in names if name in by_name]
     whole = Table(totals, colWidths=[WIDTH - 70 * mm, 46 * mm, 24 * mm], repeatRows=1)
     whole.setStyle(banded(len(totals) - 1))
-    note = paragraph(_DEFINITIONS, SMALL)
-    return [KeepTogether([paragraph("Measurements", HEADING), paired, Spacer(1, 3), note]), Spacer(1, 8), KeepTogether([whole])]
+    head: list[Flowable] = [paragraph("Measurements", HEADING), paragraph(_DEFINITIONS, SMALL), Spacer(1, 4)]
+    return [*_under(head, paired, len(rows) - 1), Spacer(1, 8), *_under([], whole, len(totals) - 1)]
+
+
+def _under(head: list[Flowable], table: Table, count: int) -> list[Flowable]:
+    """A table below its heading: a short one in one piece, a long one broken between rows, never parted from the heading."""
+    if count <= SHORT:
+        return [KeepTogether([*head, table])]
+    return [CondPageBreak(60 * mm), *head, table]
 
 
 def _lesions(report: Report) -> list[Flowable]:
-    shown = report.lesions[:40]
-    rows: list[list[Any]] = [heading_row("Lesion", "Volume, ml", "Centre, mm (right, anterior, superior)", "Side", "Zone", right=(1,))]
-    for place, lesion in enumerate(shown, 1):
+    """Every lesion."""
+    rows: list[list[Any]] = [
+        heading_row("Lesion", "Volume, ml", "Centre, mm (R, A, S)", "Side", "Zone", "Confidence", right=(1, 5))
+    ]  # fmt: skip
+    by_name = {item.name: item for item in report.measurements}
+    for place, lesion in enumerate(report.lesions, 1):
         centre = ", ".join(f"{value:.0f}" for value in lesion.center_mm)
+        measured = by_name.get(f"lesion {place} volume")
         rows.append(
             [
-                paragraph(f"{place} ({lesion.kind})", CELL),
+                paragraph(str(place) if lesion.kind == "unclear" else f"{place} ({lesion.kind})", CELL),
                 paragraph(number(lesion.volume_ml, "ml"), NUMBER),
                 paragraph(centre, CELL),
-                paragraph(lesion.side or "-", CELL),
-                paragraph(lesion.zone or "-", CELL),
+                paragraph(lesion.side or "midline or bilateral", CELL),
+                paragraph(lesion.zone or "undetermined", CELL),
+                paragraph(confidence(measured.confidence if measured else None), NUMBER),
             ]
         )
-    table = Table(rows, colWidths=[30 * mm, 24 * mm, WIDTH - 112 * mm, 22 * mm, 36 * mm], repeatRows=1)
-    table.setStyle(banded(len(shown)))
-    more = (
-        [paragraph(f"{len(report.lesions) - len(shown)} smaller ones stand in report.json.", SMALL)]
-        if len(report.lesions) > len(shown)
-        else []
-    )
-    return [Spacer(1, 4), paragraph("Lesions one by one", HEADING), table, *more]
+    table = Table(rows, colWidths=[28 * mm, 22 * mm, WIDTH - 136 * mm, 30 * mm, 32 * mm, 24 * mm], repeatRows=1)
+    table.setStyle(banded(len(report.lesions)))
+    return _under([paragraph("Lesions", HEADING)], table, len(report.lesions))
 
 
 def _not_looked_at(report: Report) -> list[Flowable]:
     items = [paragraph(f"- {text}", BODY) for text in report.not_looked_at]
-    return [KeepTogether([paragraph("What was not looked at", HEADING), *items])] if items else []
+    return [KeepTogether([paragraph("Not assessed", HEADING), *items])] if items else []
 
 
 def _models(report: Report) -> list[Flowable]:

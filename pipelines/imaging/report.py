@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -96,7 +97,10 @@ class Sentence(Part):
 
 
 class Report(Part):
-    """The whole. ``not_looked_at`` lists what was not assessed, ``limits`` how the report may be used."""
+    """The whole. ``not_looked_at`` lists what was not assessed, ``limits`` how the report may be used.
+
+    ``created`` is when it was written (UTC); None in reports of older versions.
+    """
 
     job: str
     input: ReportInput
@@ -109,6 +113,7 @@ class Report(Part):
     seconds: dict[str, float]
     not_looked_at: list[str] = Field(default_factory=list)
     limits: str = RESEARCH_ONLY
+    created: datetime | None = None
 
     def measurement(self, name: str) -> Measurement:
         """Raises KeyError."""

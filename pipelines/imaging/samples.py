@@ -29,12 +29,12 @@ class Sample:
 SAMPLES: Mapping[str, Sample] = {
     sample.name: sample
     for sample in (
-        Sample("mni152", "mni152_t1.nii.gz", "MNI152 template", "The average T1 of 152 healthy adults, skull-stripped, 1 mm."),
+        Sample("mni152", "mni152_t1.nii.gz", "MNI152 template", "Average T1 of 152 healthy adults, skull-stripped, 1 mm."),
         Sample(
             "lesion",
             "mni152_t1_synthetic_lesions.nii.gz",
             "Synthetic lesions",
-            "The same template with lesions painted into its white matter by a program.",
+            "The same template with simulated white-matter lesions.",
         ),
     )
 }
@@ -70,7 +70,7 @@ def make_sample(name: str, folder: Path) -> Path:
     from serving.volume import read_scan, write_scan
 
     if name not in SAMPLES:
-        raise NotFound(f"There is no sample '{name}'. There are: {', '.join(SAMPLES)}.")
+        raise NotFound(f"Sample '{name}' not found. Available: {', '.join(SAMPLES)}.")
     scan = read_scan(_packaged(_TEMPLATE))
     data = scan.volume.data[0]
     if name == "lesion":
@@ -118,4 +118,4 @@ def _packaged(name: str) -> Path:
         path = Path(root) / "datasets" / "data" / name
         if path.is_file():
             return path
-    raise ModelMissing("The sample's template is not installed: it comes with the package nilearn. Run `pip install nilearn`.")
+    raise ModelMissing("The sample template is not installed. Run `pip install nilearn`.")

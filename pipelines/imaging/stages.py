@@ -11,6 +11,7 @@ import contextlib
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -276,6 +277,7 @@ def _store(context: StageContext, state: State, begun: float) -> State:
         confidence=overall_confidence(sentences),
         seconds=_timed(state, "store", begun),
         not_looked_at=state["not_looked_at"],
+        created=datetime.now(UTC).replace(microsecond=0),
     )
     paper = context.workdir / "report.pdf"
     write_pdf(report, picture, paper)

@@ -14,7 +14,7 @@ from pipelines.imaging.wording import OVER, larger_side, number, place
 # Not measurements: the end of the scale in "0.93 of 1.00", and the size limit in a summary.
 _SCALE = re.compile(rf"\bof 1\.00\b|{re.escape(OVER)}")
 _NUMBER = re.compile(r"(?<![\w.-])\d[\d,]*(?:\.\d+)?")
-_INDEX = re.compile(r"asymmetry index (\d[\d.]*) %, (left|right|no side) larger")
+_INDEX = re.compile(r"asymmetry index (\d[\d.]*) %, (left|right) larger")
 _LESION = re.compile(r"lesion (\d+) volume")
 _LIST = re.compile(r"^Lesion \d+: ")
 

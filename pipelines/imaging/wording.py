@@ -39,14 +39,15 @@ def capital(text: str) -> str:
 
 
 def asymmetry(index: Measurement) -> str:
-    """An asymmetry index with its larger side: ``asymmetry index 17.0 %, right larger``."""
-    return f"asymmetry index {amount(index)}, {larger_side(index)}"
+    """An asymmetry index with its larger side: ``asymmetry index 17.0 %, right larger``; the side is left out at 0.0 %."""
+    side = larger_side(index)
+    return f"asymmetry index {amount(index)}" + (f", {side}" if side else "")
 
 
 def larger_side(index: Measurement) -> str:
-    """``left larger``, ``right larger``, or ``no side larger`` where the index rounds to zero."""
+    """``left larger``, ``right larger``, or nothing where the index rounds to zero."""
     if number(index.value, "%") == "0.0":
-        return "no side larger"
+        return ""
     return "left larger" if index.value > 0 else "right larger"
 
 

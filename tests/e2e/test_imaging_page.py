@@ -72,7 +72,7 @@ def test_from_the_link_to_the_pdf(person: Callable[..., Visitor], jobs: list[str
     expect(page.locator(".wb-volumes tbody tr", has_text="Cerebral cortex")).to_be_visible()
     page.locator("#volume-chart .main-svg").first.wait_for()
     page.locator("#asymmetry-chart .main-svg").first.wait_for()
-    expect(page.get_by_text("Models that took part")).to_be_visible()
+    expect(page.get_by_text("Processing time")).to_be_visible()
 
     with page.expect_download() as download:
         page.get_by_role("link", name="Report (PDF)").click()
@@ -101,7 +101,7 @@ def test_a_file_that_is_no_scan_gets_a_sentence(person: Callable[..., Visitor]) 
     send(page, "notes.nii.gz", b"Dear colleague, please find attached ...\n" * 20)
     note = page.locator(".wb-job[data-state=failed] [role=alert]")
     note.wait_for(timeout=PATIENCE)
-    expect(note).to_contain_text("It stopped at")
+    expect(note).to_contain_text("Failed at stage")
     assert "Traceback" not in note.inner_text()
 
 

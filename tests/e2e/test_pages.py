@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,8 +85,8 @@ def test_a_measurement_opens_and_takes_the_viewer_there(person: Callable[..., Vi
     sentence.locator("summary").click()
     measure = sentence.locator(".wb-measure", has_text="Right hippocampus volume")
     expect(measure).to_contain_text("ml")
-    expect(measure).to_contain_text("Voxels labelled 53")
-    measure.get_by_role("button", name="Show in the viewer").click()
+    expect(measure).to_contain_text("Number of voxels with label 53")
+    measure.get_by_role("button", name="Show in viewer").click()
     expect(viewer.locator("#where")).to_have_text("Right hippocampus")
     expect(viewer.locator("#legend button[aria-pressed=true]")).to_have_text("Hippocampus")
 
@@ -105,6 +106,28 @@ def test_slices_move_by_slider_keyboard_and_click(person: Callable[..., Visitor]
     before = page.locator("#millimetres").inner_text()
     axial.locator(".stage").click(position={"x": 60, "y": 60})
     expect(page.locator("#millimetres")).not_to_have_text(before)
+
+
+def test_all_planes_and_the_legend_are_visible_at_1440_by_900(person: Callable[..., Visitor]) -> None:
+    page = person(width=1440, height=900).open("/imaging?job=seed0")
+    wait_for_result(page)
+    viewer = page.frame_locator("#viewer")
+    for part in ("[data-plane=axial]", "[data-plane=coronal]", "[data-plane=sagittal]", "#legend li:last-child"):
+        box = viewer.locator(part).bounding_box()
+        assert box is not None and box["y"] + box["height"] <= 900 and box["x"] >= 0, (part, box)
+    assert viewer.locator("#legend").evaluate("(list) => list.scrollHeight <= list.clientHeight + 1")
+
+
+def test_the_ruler_tells_millimetres(person: Callable[..., Visitor]) -> None:
+    page = person(width=700, height=600).open("/viewer/seed0")
+    page.locator("body[data-ready]").wait_for()
+    page.get_by_role("button", name="Ruler").click()
+    page.locator("#gl[data-ready]").wait_for(timeout=120_000)
+    page.mouse.move(120, 160)
+    page.mouse.down()
+    page.mouse.move(200, 160, steps=4)
+    page.mouse.up()
+    expect(page.locator("#hint")).to_have_text(re.compile(r"Distance: \d+\.\d mm"))
 
 
 def test_sides_are_right(person: Callable[..., Visitor]) -> None:
@@ -133,7 +156,7 @@ def test_three_d_tab_opens_or_says_why_not(person: Callable[..., Visitor]) -> No
     page.locator("body[data-ready]").wait_for()
     page.evaluate("HTMLCanvasElement.prototype.getContext = () => null")  # as a browser without WebGL
     page.locator("#tab-volume").click()
-    expect(page.locator("#volume-note")).to_contain_text("The three planes work without it")
+    expect(page.locator("#volume-note")).to_contain_text("does not need WebGL")
     page.locator("#tab-planes").click()
     expect(page.locator("#planes")).to_be_visible()
 
@@ -163,7 +186,7 @@ def test_the_sequences_of_one_visit_become_one_study(person: Callable[..., Visit
     expect(page.locator("#drop [data-testid=upload-text]")).to_be_visible()  # empty again: the first drop has been dealt with
     page.locator("#drop input[type=file]").set_input_files(scans)
     page.wait_for_url("**/cohorts?cohort=*")
-    expect(page.locator(".wb-study .wb-said")).to_have_text("No lesion was marked in FLAIR and T1.", timeout=120_000)
+    expect(page.locator(".wb-study .wb-said")).to_have_text("No lesion detected in FLAIR and T1.", timeout=120_000)
     expect(page.locator(".wb-study")).to_contain_text("T1: turned by 0.0 degrees")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     with page.expect_download() as download:
@@ -177,7 +200,7 @@ def test_a_failed_job_says_where_why_and_what_to_do(person: Callable[..., Visito
     page = person().open("/imaging")
     page.locator("#drop input[type=file]").set_input_files(scan)
     note = page.locator(".wb-job[data-state=failed] [role=alert]")
-    expect(note).to_contain_text("It stopped at “Checking that it is a brain”")
+    expect(note).to_contain_text("Failed at stage “Checking scan”")
     expect(note).to_contain_text("Copy it again")
     first = page.url
     page.locator("#again").click()
@@ -200,7 +223,7 @@ def test_cancel_and_try_again_from_activity(person: Callable[..., Visitor], tmp_
     running.wait_for()
     start = visitor.open("/imaging")  # who comes back to the start finds what is underway
     underway = start.locator("section", has_text="slow.nii.gz").get_by_role("link", name="slow.nii.gz").first
-    expect(start.get_by_role("heading", name="Underway")).to_be_visible()
+    expect(start.get_by_role("heading", name="In progress")).to_be_visible()
     underway.click()
     start.locator(".wb-job[data-state=running]").wait_for()
     start.close()

@@ -101,13 +101,13 @@ async def open_study_file(services: Services, user: User, cohort_id: str, name: 
     """
     state = study_state(services, await show_cohort(services, user, cohort_id))
     if state is None:
-        raise NotFound("The scans of this cohort were not sent as the sequences of one visit: it has no study.")
+        raise NotFound("This cohort is not a multi-sequence study.")
     if state.error is not None:
         raise state.error
     if state.state != "done":
         raise StillRunning("The study is not finished yet.", state=state.state)
     if name not in state.files:
-        raise NotFound(f"A study has no file {name}. It has: {', '.join(state.files)}.")
+        raise NotFound(f"File {name} not found in this study. Available: {', '.join(state.files)}.")
     info = state.files[name]
     return await asyncio.to_thread(services.store.open, info.bucket, info.key), info
 
@@ -176,7 +176,7 @@ def _bring(services: Services, job_id: str, folder: Path) -> None:
     with services.database.session() as session:
         result = session.get(AnalysisResult, job_id)
     if result is None:
-        raise NotFound(f"The result of the job {job_id} is not there any more. Send the sequences again.")
+        raise NotFound(f"The result of the job {job_id} no longer exists. Upload the sequences again.")
     folder.mkdir(parents=True)
     for name in ("report.json", "segmentation.nii.gz"):
         info = artifact_info(result, name)

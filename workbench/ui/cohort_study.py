@@ -1,13 +1,14 @@
-"""A study as HTML: the lesions of one visit first, then which sequence shows each, how the sequences were moved, and the limits."""
+"""A study as HTML: the lesions of one visit, the sequences that show each, the registration, and the limits."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from pipelines.imaging.study.report import placement
+from pipelines.imaging.wording import number as volume
 from pipelines.imaging.wording import place as place_of
 from workbench.services.cohort_study import REPORT, SEGMENTATION, StudyState
-from workbench.ui.words import capital, escape, number, said
+from workbench.ui.words import capital, escape, said
 
 if TYPE_CHECKING:
     from pipelines.imaging.study import Study
@@ -17,38 +18,36 @@ _FILES = ((SEGMENTATION, "Segmentation of the visit"), (REPORT, "Study (JSON)"))
 
 
 def study_html(cohort_id: str, state: StudyState, study: Study | None) -> str:
-    """Where the study stands; ``study`` is what it found, where it is done."""
+    """The study's state, and its findings where it is done."""
     if state.error is not None:
         return (
-            '<section class="wb-card wb-study"><h2>The sequences together</h2><div class="wb-note bad" role="alert">'
-            f"<strong>They could not be brought together.</strong> {said(state.error.message)}</div>"
-            '<p class="wb-quiet wb-after">The results of the single scans below stand.</p></section>'
+            '<section class="wb-card wb-study"><h2>Multi-sequence study</h2><div class="wb-note bad" role="alert">'
+            f"<strong>Registration failed.</strong> {said(state.error.message)}</div>"
+            '<p class="wb-quiet wb-after">The results of the single scans below are not affected.</p></section>'
         )
     if study is None:
         told = (
-            "The sequences are being laid over each other. This takes some seconds each."
+            "Co-registering the sequences. This takes a few seconds each."
             if state.state == "merging"
-            else "When every scan is analysed, the sequences are laid over each other, and each lesion is told once."
+            else "Waiting for all scans. Then the sequences are co-registered and lesions reported once."
         )
-        return (
-            f'<section class="wb-card wb-study" aria-live="polite"><h2>The sequences together</h2><p class="wb-quiet">{told}</p></section>'
-        )
+        return f'<section class="wb-card wb-study" aria-live="polite"><h2>Multi-sequence study</h2><p class="wb-quiet">{told}</p></section>'
     links = "".join(
         f'<a class="wb-button small" href="/imaging/cohorts/{cohort_id}/files/{name}" download>{label}</a>' for name, label in _FILES
     )
     notes = "".join(f"<p>{said(note)}</p>" for note in study.notes)
-    warning = f'<div class="wb-note limited"><strong>Read this first.</strong>{notes}</div>' if notes else ""
+    warning = f'<div class="wb-note limited"><strong>Notes</strong>{notes}</div>' if notes else ""
     places = "".join(f"<li>{said(placement(sequence, study.reference))}</li>" for sequence in study.sequences)
     return (
-        '<section class="wb-card wb-study"><div class="wb-card-head"><h2>The sequences together</h2>'
+        '<section class="wb-card wb-study"><div class="wb-card-head"><h2>Multi-sequence study</h2>'
         f'<div class="wb-downloads">{links}</div></div>{warning}<p class="wb-said">{said(study.sentences[0])}</p>'
-        f"{_lesions(study)}<h3>How the sequences were laid over each other</h3>"
+        f"{_lesions(study)}<h3>Registration</h3>"
         f'<ul class="wb-reasons">{places}</ul><p class="wb-quiet wb-after">{said(study.limits)}</p></section>'
     )
 
 
 def _lesions(study: Study) -> str:
-    """One row a lesion, one column a sequence; the sentences stand folded below, in the same order."""
+    """One row a lesion, one column a sequence; the sentences folded below."""
     if not study.lesions:
         return ""
     names = "".join(
@@ -59,21 +58,19 @@ def _lesions(study: Study) -> str:
     return (
         f'<div class="wb-scroll"><table class="wb-table wb-volumes wb-shown"><thead><tr><th>Lesion</th><th>Volume</th>{names}'
         f"</tr></thead><tbody>{rows}</tbody></table></div>"
-        '<p class="wb-quiet wb-after">Millilitres. Volume: of all voxels that any sequence marks. Below a sequence: how much of the lesion '
-        "that one marks; a dash where it does not show it.</p>"
-        f'<details class="wb-folded"><summary>In words</summary><ul class="wb-reasons">{sentences}</ul></details>'
+        '<p class="wb-quiet wb-after">Volumes in ml. Volume: union over all sequences. Below a sequence: the part segmented in it; '
+        "a dash where the lesion is not visible.</p>"
+        f'<details class="wb-folded"><summary>As text</summary><ul class="wb-reasons">{sentences}</ul></details>'
     )
 
 
 def _row(place: int, lesion: StudyLesion, study: Study) -> str:
     shown = "".join(
-        f"<td>{number(lesion.shown_by[sequence.name], digits=2)}</td>"
+        f"<td>{volume(lesion.shown_by[sequence.name], 'ml')}</td>"
         if sequence.name in lesion.shown_by
-        else f'<td title="not shown by {escape(sequence.name)}">–</td>'
+        else f'<td title="not visible in {escape(sequence.name)}">–</td>'
         for sequence in study.sequences
     )
     where = capital(place_of(lesion))
-    return (
-        f'<tr><th scope="row">{place}<small>{escape(where)}; kind {escape(lesion.kind)}</small></th>'
-        f"<td>{number(lesion.volume_ml, digits=2)}</td>{shown}</tr>"
-    )
+    kind = "" if lesion.kind == "unclear" else f", {escape(lesion.kind)}"
+    return f'<tr><th scope="row">{place}<small>{escape(where)}{kind}</small></th><td>{volume(lesion.volume_ml, "ml")}</td>{shown}</tr>'

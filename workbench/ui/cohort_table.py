@@ -1,4 +1,4 @@
-"""A cohort as HTML: how far it is, and its table, which fills while it runs."""
+"""A cohort as HTML: its progress and its table."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from workbench.ui.shell import chip, empty, progress_bar
 from workbench.ui.words import escape, moment, number, plural
 
 _KIND = {"done": "good", "failed": "bad", "running": "live", "queued": "plain", "cancelled": "plain"}
-_NAMES = {"done": "Done", "failed": "Failed", "running": "Running", "queued": "Waiting", "cancelled": "Cancelled"}
+_NAMES = {"done": "Done", "failed": "Failed", "running": "Running", "queued": "Queued", "cancelled": "Cancelled"}
 _COLUMNS = (("brain_ml", "Brain"), ("grey_matter_ml", "Grey"), ("white_matter_ml", "White"), ("ventricle_ml", "Ventricles"))
 
 
 def cohort_title_html(view: CohortView) -> str:
-    """Its name, when it was sent, and what can be downloaded."""
+    """Name, date and downloads."""
     cohort = view.cohort
     base = f"/imaging/cohorts/{cohort.id}"
     links = ""
@@ -30,19 +30,19 @@ def cohort_title_html(view: CohortView) -> str:
 
 
 def cohort_progress_html(view: CohortView) -> str:
-    """A bar over the whole, and how many are where."""
-    states = [(view.count("done"), "done"), (view.count("running"), "running"), (view.count("queued"), "waiting")]
+    """A progress bar, and the number of scans by state."""
+    states = [(view.count("done"), "done"), (view.count("running"), "running"), (view.count("queued"), "queued")]
     states += [(view.count("failed"), "failed"), (view.count("cancelled"), "cancelled")]
     told = " · ".join(f"<b>{count}</b> {word}" for count, word in states if count or word == "done")
     bar = progress_bar(view.cohort.title, view.fraction, "" if view.live or not view.count("cancelled") else "cancelled")
-    after = '<p class="wb-quiet">You may close this page: it goes on, also after a restart.</p>' if view.live else ""
+    after = '<p class="wb-quiet">You can close this page; the analysis continues.</p>' if view.live else ""
     return f'<section class="wb-card" aria-live="polite">{bar}<p>{told}</p>{after}</section>'
 
 
 def cohort_table_html(view: CohortView) -> str:
     """One row a scan, by name; volumes in millilitres."""
     if not view.rows:
-        return empty("No scan is in it yet", "The scans that you send appear here one by one.")
+        return empty("No scans yet", "Uploaded scans appear here.")
     head = "".join(f"<th>{title}</th>" for _, title in _COLUMNS)
     rows = "".join(_row(row) for row in view.rows)
     return (
@@ -55,9 +55,7 @@ def cohort_table_html(view: CohortView) -> str:
 def _row(row: CohortRow) -> str:
     job, found = row.job, row.summary or {}
     name = escape(row.scan.name)
-    why = (
-        f"<small>{escape(row.reason)}</small>" if row.reason else f"<small>the same as {escape(row.same_as)}</small>" if row.same_as else ""
-    )
+    why = f"<small>{escape(row.reason)}</small>" if row.reason else f"<small>same as {escape(row.same_as)}</small>" if row.same_as else ""
     state = chip(_NAMES.get(job.state, job.state), _KIND.get(job.state, "plain"))
     if job.state == "running":
         state += f' <span class="wb-quiet">{round(100 * job.fraction)} %</span>'
@@ -75,8 +73,8 @@ def cohorts_html(cards: list[CohortCard]) -> str:
     """Earlier cohorts."""
     if not cards:
         return empty(
-            "No cohort yet",
-            "Drop several scans above, or send a whole folder or BIDS dataset from the command line: "
+            "No cohorts yet",
+            "Upload several scans above, or analyse a folder or BIDS dataset from the command line: "
             '<span class="wb-code">workbench analyze FOLDER --out DIR</span>',
         )
     rows = "".join(_card(card) for card in cards)
@@ -88,7 +86,7 @@ def _card(card: CohortCard) -> str:
     live = sum(card.states.get(state, 0) for state in LIVE)
     failed = card.states.get("failed", 0)
     scans = plural(count, "sequence" if card.study else "scan")
-    state = chip(f"{live} to go", "live") if live else chip(f"{failed} failed", "bad") if failed else chip("Done", "good")
+    state = chip(f"{live} remaining", "live") if live else chip(f"{failed} failed", "bad") if failed else chip("Done", "good")
     return (
         f'<tr><th scope="row"><a href="/cohorts?cohort={card.id}">{escape(card.title)}</a></th><td class="wb-number">{scans}</td>'
         f'<td>{state}</td><td class="wb-when">{moment(as_utc(card.created_at))}</td></tr>'

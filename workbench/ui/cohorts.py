@@ -1,4 +1,4 @@
-"""Cohorts: send many scans, watch their table fill. One address a cohort: ``/cohorts?cohort=ID``."""
+"""Cohorts: upload many scans and follow their table. One address a cohort: ``/cohorts?cohort=ID``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from workbench.ui.shell import HIDDEN, Updates, bottom_line, empty, html, person
 from workbench.ui.words import escape
 
 LEAD = """<div class="wb-lead"><h1>Analyse many scans</h1>
-<p>Drop many scans together: each becomes a report of its own, and all of them one table and one quality page,
-with those that stand apart first. A DICOM series goes in as one zip.</p></div>"""
-ONE_VISIT = "One person, one session: T1, FLAIR and so on. They are laid over each other, and each lesion is told once."
+<p>Upload many scans at once. Each gets its own report; together they give one table and one quality page with outliers
+first. Upload a DICOM series as one zip file.</p></div>"""
+ONE_VISIT = "One person, one session (T1, FLAIR, ...). Co-registered; lesions reported once."
 
 
 def cohorts_page(services: Services, blocks: gr.Blocks) -> None:
@@ -33,8 +33,8 @@ def cohorts_page(services: Services, blocks: gr.Blocks) -> None:
     timer = gr.Timer(2.0, active=False)
     with gr.Column(visible=False) as start:
         html(LEAD)
-        name = gr.Textbox(label="Name", placeholder="What this cohort is called", max_lines=1, max_length=200, elem_id="cohort-name")
-        visit = gr.Checkbox(label="These are the sequences of one visit", info=ONE_VISIT, elem_id="one-visit")
+        name = gr.Textbox(label="Name", placeholder="Cohort name", max_lines=1, max_length=200, elem_id="cohort-name")
+        visit = gr.Checkbox(label="Sequences of one visit", info=ONE_VISIT, elem_id="one-visit")
         drop = gr.File(
             label="Scans",
             show_label=False,
@@ -52,7 +52,7 @@ def cohorts_page(services: Services, blocks: gr.Blocks) -> None:
         progress = html()
         with gr.Row():
             cancel = gr.Button("Cancel", visible=False, elem_id="cancel", size="md", scale=0, min_width=120)
-            again = gr.Button("Retry what failed", visible=False, elem_id="again", size="md", scale=0, min_width=180)
+            again = gr.Button("Retry failed scans", visible=False, elem_id="again", size="md", scale=0, min_width=180)
         table = html()
     missing = html(visible=False)
     bottom_line()
@@ -92,8 +92,8 @@ def cohorts_page(services: Services, blocks: gr.Blocks) -> None:
         try:
             return await (show(user, cohort_id) if cohort_id else show_start(user))
         except NotFound:
-            text = 'It is another person’s, or was never here. <a href="/cohorts">See your cohorts</a>.'
-            return {missing: gr.HTML(empty("There is no cohort at this address", text), visible=True)}
+            text = 'It does not exist or belongs to another account. <a href="/cohorts">Your cohorts</a>'
+            return {missing: gr.HTML(empty("Cohort not found", text), visible=True)}
 
     @told
     async def tick(cohort_id: str, request: gr.Request) -> Updates:
@@ -106,7 +106,7 @@ def cohorts_page(services: Services, blocks: gr.Blocks) -> None:
         if not paths:
             return {drop: None}
         if one_visit and len(paths) < FEWEST:
-            gr.Warning("One scan alone is no study. Drop all sequences of the visit together, or clear the tick.")
+            gr.Warning("A study needs at least two sequences. Upload all sequences of the visit together, or clear the checkbox.")
             return {drop: None}
         names = dict.fromkeys(sequence_name(Path(path).name) for path in paths)
         called = wanted.strip() or (joined(list(names)) if one_visit else f"{len(paths)} scans")
@@ -121,7 +121,7 @@ def cohorts_page(services: Services, blocks: gr.Blocks) -> None:
             finally:
                 await asyncio.to_thread(file.unlink, missing_ok=True)  # the store has it now
         if refused:
-            gr.Warning(escape(" ".join(refused)), title="Some files were not taken", duration=20)
+            gr.Warning(escape(" ".join(refused)), title="Some files were rejected", duration=20)
         return {drop: None, name: "", visit: False, **await show(user, cohort.id)}
 
     @told

@@ -1,4 +1,4 @@
-"""Imaging: send a scan, watch its stages, read its report. One address a job: ``/imaging?job=ID``."""
+"""Imaging: upload a scan, follow its stages, read its report. One address a job: ``/imaging?job=ID``."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import gradio as gr
 from infra.database.tables import AnalysisJob, User
 from infra.errors import NotFound
 from pipelines.imaging.samples import SAMPLES
+from pipelines.imaging.tables import structure_rows
 from workbench.services.context import Services
 from workbench.services.progress import JobProgress, job_progress, list_progress
 from workbench.services.results import find_result, list_results, load_report
 from workbench.services.uploads import save_upload, start_analysis, start_sample
-from workbench.services.volumes import volume_rows
 from workbench.ui.cards import results_html
 from workbench.ui.charts import asymmetry_chart, volume_chart
 from workbench.ui.job_frame import JobFrame
-from workbench.ui.report import finding_html, made_html, sentences_html, title_html, viewer_html, volumes_html
+from workbench.ui.report import finding_html, lesions_html, made_html, sentences_html, title_html, viewer_html, volumes_html
 from workbench.ui.shell import HIDDEN, Updates, bottom_line, empty, html, person, told, top_bar
 from workbench.ui.stages import underway_html
 
 LEAD = """<div class="wb-lead"><h1>Analyse a brain MRI</h1>
-<p>Drop a scan below. It is segmented, measured and described on this machine, and leaves it for nowhere else.</p></div>"""
+<p>Upload a scan to segment and measure it. Processing runs on this server; no data is sent to third parties.</p></div>"""
 
 
 def imaging_page(services: Services, blocks: gr.Blocks) -> None:
@@ -37,7 +37,7 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
             with gr.Column(scale=3, min_width=320):
                 drop = gr.File(label="Scan", show_label=False, height=232, elem_id="drop", elem_classes="wb-drop", type="filepath")
             with gr.Column(scale=2, min_width=300, elem_classes="wb-samples"):
-                # Named by its first line, explained by the second.
+                # The first line is the title, the second the description.
                 samples = [
                     (sample.name, gr.Button(f"{sample.title}\n{sample.text}", elem_id=f"sample-{sample.name}", elem_classes="wb-sample"))
                     for sample in SAMPLES.values()
@@ -45,25 +45,26 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
         earlier = html()
 
     with frame.result:
-        finding = html()
-        with gr.Row(elem_classes="wb-pair"):
+        with gr.Row(elem_classes="wb-pair wb-reading"):  # on a wide screen the viewer stands on the left (styles.css)
+            with gr.Column(scale=5, min_width=320):
+                finding = html()
+                sentences = html()
             with gr.Column(scale=9, min_width=340, elem_classes="wb-stick"):
                 viewer = html()
-            with gr.Column(scale=5, min_width=320):
-                sentences = html()
         with gr.Row(elem_classes="wb-pair"):
             with gr.Column(scale=1, min_width=340):
+                lesions = html()
                 volumes = html()
                 made = html()
             with gr.Column(scale=1, min_width=340, elem_classes="wb-card wb-charts"):
-                html('<h2 class="wb-over">Left and right in millilitres</h2>')
+                html('<h2 class="wb-over">Volume by side</h2>')
                 chart = gr.Plot(label="Volumes", show_label=False, container=False, elem_classes="wb-chart", elem_id="volume-chart")
-                html('<h2 class="wb-over">Asymmetry, in percent of the mean of both sides</h2>')
+                html('<h2 class="wb-over">Asymmetry index</h2>')
                 sides = gr.Plot(label="Asymmetry", show_label=False, container=False, elem_classes="wb-chart", elem_id="asymmetry-chart")
     missing = html(visible=False)
     bottom_line()
 
-    everything = [*frame.parts, earlier, finding, viewer, sentences, volumes, chart, sides, made, missing, drop]
+    everything = [*frame.parts, earlier, finding, viewer, sentences, lesions, volumes, chart, sides, made, missing, drop]
 
     async def show_start(user: User) -> Updates:
         cards = await list_results(services, user, limit=4)
@@ -83,12 +84,13 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
     async def show_result(user: User, job: AnalysisJob, progress: JobProgress) -> Updates:
         found = await find_result(services, user, job.id)
         report = await load_report(services, user, job.id)
-        rows = volume_rows(report)
+        rows = structure_rows(report)
         return {
             frame.title: title_html(job, report, list(found.artifacts), progress.seconds),
             finding: finding_html(report),
             viewer: viewer_html(job.id),
             sentences: sentences_html(report),
+            lesions: gr.HTML(lesions_html(report), visible=bool(report.lesions)),
             volumes: volumes_html(rows),
             chart: volume_chart(rows) if rows else None,
             sides: asymmetry_chart(rows) if rows else None,
@@ -102,10 +104,8 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
         try:
             return await (show_job(user, job_id) if job_id else show_start(user))
         except NotFound:
-            text = (
-                'It is another person’s, or was never here. <a href="/imaging">Analyse a scan</a>, or see <a href="/activity">Activity</a>.'
-            )
-            return {missing: gr.HTML(empty("There is no analysis at this address", text), visible=True)}
+            text = 'It does not exist or belongs to another account. <a href="/imaging">New analysis</a> · <a href="/activity">Activity</a>'
+            return {missing: gr.HTML(empty("Analysis not found", text), visible=True)}
 
     @told
     async def send(path: str | None, request: gr.Request) -> Updates:

@@ -1,4 +1,4 @@
-"""The stages of a job as HTML: what is done, what runs and for how long, what is to come, where it stopped; and jobs in a line each."""
+"""The stages of a job as HTML, and a list of running jobs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def stages_html(progress: JobProgress) -> str:
     job = progress.job
     percent = round(100 * (1.0 if job.state == "done" else job.fraction))
     heading = {
-        "queued": "Waiting for its turn",
-        "running": "Working on it",
+        "queued": "Queued",
+        "running": "Running",
         "done": "Finished",
-        "failed": "It did not work",
+        "failed": "Failed",
         "cancelled": "Cancelled",
     }[job.state]
     told = f"{duration(progress.seconds)}" if progress.seconds is not None else ""
@@ -47,14 +47,14 @@ def underway_html(jobs: Sequence[JobProgress]) -> str:
     )
     more = f"{len(live) - UNDERWAY} more in Activity" if len(live) > UNDERWAY else "Activity"
     table = f'<section class="wb-card"><table class="wb-table wb-jobs"><tbody>{rows}</tbody></table></section>'
-    return f'<div class="wb-heading"><h2>Underway</h2><a href="/activity">{more}</a></div>{table}' if rows else ""
+    return f'<div class="wb-heading"><h2>In progress</h2><a href="/activity">{more}</a></div>{table}' if rows else ""
 
 
 def _standing(progress: JobProgress) -> str:
     job = progress.job
     if job.state == "queued":
-        return "Waiting for its turn"
-    stage = next((stage.title for stage in progress.stages if stage.name == job.stage), "Working on it")
+        return "Queued"
+    stage = next((stage.title for stage in progress.stages if stage.name == job.stage), "Running")
     return f'{escape(stage)} <span class="wb-quiet wb-number">{round(100 * job.fraction)} %</span>'
 
 
@@ -62,7 +62,7 @@ def _row(stage: StageProgress) -> str:
     mark = _MARK.get(stage.state, "")
     message = escape(stage.message) if stage.state in ("running", "cancelled") else ""
     if stage.state == "skipped":
-        message = "taken over from the earlier run"
+        message = "reused from the previous run"
     current = ' aria-current="step"' if stage.state == "running" else ""
     return (
         f'<li class="{stage.state}"{current}><span class="wb-mark" aria-hidden="true">{mark}</span>'
@@ -72,25 +72,25 @@ def _row(stage: StageProgress) -> str:
 
 
 def _advice(progress: JobProgress) -> str:
-    """Why it stopped and what to do, below the stages."""
+    """The error or state, and what to do."""
     job = progress.job
     if job.state == "failed":
         error = job.error or {}
         stage = next((s.title for s in progress.stages if s.name == job.stage), None)
-        where = f"It stopped at “{escape(stage)}”. " if stage else ""
+        where = f"Failed at stage “{escape(stage)}”. " if stage else ""
         again = (
-            "This kind of failure can pass: try again."
+            "This error may be temporary. Try again."
             if error.get("retryable")
-            else "Trying the same file again gives the same answer unless something was changed."
+            else "Retrying the same file gives the same error unless something has changed."
         )
         return (
-            f'<div class="wb-note bad" role="alert"><strong>{where}</strong>{escape(str(error.get("message") or "No reason was given."))}'
-            f'<p class="wb-quiet">{again} <span class="wb-code">{escape(str(error.get("code") or "internal"))}</span></p></div>'
+            f'<div class="wb-note bad" role="alert"><strong>{where}</strong>{escape(str(error.get("message") or "No error message."))}'
+            f'<p class="wb-quiet">{again}</p></div>'
         )
     if job.state == "cancelled":
-        return '<div class="wb-note"><strong>You cancelled this analysis.</strong> Try again goes on with the stage where it stopped.</div>'
+        return '<div class="wb-note"><strong>Cancelled.</strong> Try again resumes at the stage where it stopped.</div>'
     if job.state == "queued":
-        return '<p class="wb-quiet wb-after">Other analyses are before it. You may close this page: it goes on, and Activity shows it.</p>'
+        return '<p class="wb-quiet wb-after">Waiting for other analyses. You can close this page; progress is shown in Activity.</p>'
     if job.state == "running":
-        return '<p class="wb-quiet wb-after">You may close this page: it goes on, also after a restart, and Activity shows it.</p>'
+        return '<p class="wb-quiet wb-after">You can close this page; the analysis continues and is shown in Activity.</p>'
     return ""

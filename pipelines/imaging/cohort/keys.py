@@ -25,7 +25,7 @@ def content_digest(files: Sequence[Path]) -> str:
     try:
         digests = sorted(file_sha256(path) for path in files)
     except OSError as error:
-        raise NotFound(f"The file cannot be read: {error.strerror}. Where it is a link, fetch its content first.") from None
+        raise NotFound(f"Cannot read the file: {error.strerror}. If it is a link, fetch its content first.") from None
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

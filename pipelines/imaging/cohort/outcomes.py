@@ -57,7 +57,7 @@ class Outcomes:
             (out / STATE).mkdir(parents=True, exist_ok=True)
             (out / SCANS).mkdir(exist_ok=True)
         except OSError as error:
-            raise StorageFull(f"The folder for the results cannot be made: {error.strerror}.") from error
+            raise StorageFull(f"Cannot create the results folder: {error.strerror}.") from error
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
@@ -66,7 +66,7 @@ class Outcomes:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise Conflict("Another process works on this results folder. Wait for it, or name another one with --out.") from None
+                raise Conflict("The results folder is in use by another process. Wait, or choose another folder with --out.") from None
             for left in (self.out / STATE).glob("work-*"):  # of a killed process
                 shutil.rmtree(left, ignore_errors=True)
             yield

@@ -1,4 +1,4 @@
-"""Which scans of a cohort stand apart: robust z-scores of the main measures.
+"""Outliers of a cohort: robust z-scores of the main measures.
 
 z is (x - median) / (1.4826 x median absolute deviation), of the logarithm for volumes (they spread by factors) and of
 the value itself for quality. From :data:`FEWEST` finished scans on; with fewer, nobody can be said to stand apart. A

@@ -68,7 +68,7 @@ def find_scans(folder: Path) -> FoundScans:
         InvalidInput: no scan is in it.
     """
     if not folder.is_dir():
-        raise NotFound("There is no such folder. Check its name.")
+        raise NotFound("Folder not found. Check its name.")
     bids = is_bids(folder)
     if bids:
         scans = [CohortScan(path.relative_to(folder).as_posix(), (path,), facts) for path, facts in bids_scans(folder)]
@@ -76,9 +76,7 @@ def find_scans(folder: Path) -> FoundScans:
     else:
         scans, passed_over = _scans_below(folder)
     if not scans:
-        raise InvalidInput(
-            "The folder holds no scans: no file in it is NIfTI, MGZ, NRRD, DICOM or a zip. Name the folder that the scans lie in."
-        )
+        raise InvalidInput("No scans found: the folder has no NIfTI, MGZ, NRRD, DICOM or zip file. Check the folder.")
     return FoundScans(folder, tuple(sorted(scans, key=lambda scan: scan.name)), bids, passed_over)
 
 

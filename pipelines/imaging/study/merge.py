@@ -1,4 +1,4 @@
-"""Bringing the sequences of one visit together, from what each one's analysis left in its folder."""
+"""Co-registration of the sequences of one visit, from the files that each analysis left in its folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Part:
 
 
 def merge_study(folders: Mapping[str, Path], out: Path, *, missing: Mapping[str, str] | None = None) -> Study:
-    """Lay the sequences over each other and report their lesions once; leaves :data:`FILES` in ``out``.
+    """Co-register the sequences and report their lesions once; leaves :data:`FILES` in ``out``.
 
     The reference is the sequence with the finest grid (of its coarsest axis), the first given of equals. A lesion is a
     connected group of voxels (:mod:`pipelines.imaging.lesions`) that any sequence marks, in the reference's grid.
@@ -57,11 +57,11 @@ def merge_study(folders: Mapping[str, Path], out: Path, *, missing: Mapping[str,
         InvalidInput: fewer than two sequences, or one that does not show the same head; the sentence names it.
     """
     if len(folders) < 2:
-        raise InvalidInput("A study has two sequences at least. Analyse a single scan without --study.")
+        raise InvalidInput("A study needs at least two sequences. Analyse a single scan without --study.")
     parts = [_load(name, folder) for name, folder in folders.items()]
     reference = min(parts, key=lambda part: part.coarsest_mm)
     masks: dict[str, np.ndarray] = {}
-    sequences, notes = [], [f"{name} is not in this study: {reason}" for name, reason in (missing or {}).items()]
+    sequences, notes = [], [f"{name} is not part of this study: {reason}" for name, reason in (missing or {}).items()]
     for part in parts:
         registration = None
         if part is reference:
@@ -71,13 +71,15 @@ def merge_study(folders: Mapping[str, Path], out: Path, *, missing: Mapping[str,
             registration = _told(alignment, part)
             if alignment.residual_mm > DOUBTFUL_MM:
                 apart = f"{alignment.residual_mm:.1f} mm apart"
-                notes.append(f"Structures of {part.name} and {reference.name} lie {apart}: make sure that both are of one person.")
+                notes.append(
+                    f"Structures of {part.name} and {reference.name} are {apart} after registration. Check that both show the same person."
+                )
             masks[part.name], outside = _brought(part, reference, alignment)
             if outside >= 0.005:
-                notes.append(f"{outside:.2f} ml of lesion in {part.name} lie outside the field of view of {reference.name}: not counted.")
+                notes.append(f"{outside:.2f} ml of lesion in {part.name} are outside the field of view of {reference.name} (not counted).")
         sequences.append(Sequence(name=part.name, folder=part.folder.name, registration=registration, report=part.report))
         if part.report.quality.verdict == "limited":
-            notes.append(f"The quality of {part.name} is limited: its lesions are less sure.")
+            notes.append(f"Quality of {part.name} is limited; its lesions are less certain.")
     labels = reference.labels.copy()
     labels[np.logical_or.reduce(list(masks.values()))] = LESION
     lesions = _lesions(labels, reference.affine, masks)
@@ -101,7 +103,7 @@ def _aligned(part: _Part, reference: _Part) -> Alignment:
     try:
         return align(part.labels, part.affine, reference.labels, reference.affine)
     except InvalidInput as error:
-        raise InvalidInput(f"{part.name} cannot be laid over {reference.name}. {error.message}") from error
+        raise InvalidInput(f"Registration of {part.name} to {reference.name} failed. {error.message}") from error
 
 
 def _told(alignment: Alignment, part: _Part) -> Registration:

@@ -1,15 +1,15 @@
-"""What a study found, exactly as ``workbench analyze SCAN SCAN --study --json`` prints it."""
+"""The result of a study, exactly as ``workbench analyze SCAN SCAN --study --json`` prints it."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from pipelines.imaging.report import RESEARCH_ONLY, Lesion, Part, Report
-from pipelines.imaging.wording import capital, joined, number, place
+from pipelines.imaging.wording import joined, number, place
 
 
 class Registration(Part):
-    """How a sequence was laid over the reference: ``rotation_degrees``, ``shift_mm`` (of the brain's centre), the structures
+    """Rigid registration of a sequence to the reference: ``rotation_degrees``, ``shift_mm`` (of the brain's centre), the structures
     that it rests on, and ``residual_mm``, the median distance of their centres afterwards."""
 
     rotation_degrees: float
@@ -50,28 +50,27 @@ class Study(Part):
 
 
 def study_sentences(lesions: list[StudyLesion], names: list[str]) -> list[str]:
-    """The lesions in words, each with the sequences that show it and those that do not."""
+    """The lesions as sentences, each with the sequences that show it and those that do not."""
     if not lesions:
-        return [f"No lesion was marked in {joined(names)}."]
+        return [f"No lesion detected in {joined(names)}."]
     load = number(sum(lesion.volume_ml for lesion in lesions), "ml")
-    said = [f"{len(lesions)} lesion{'s' if len(lesions) > 1 else ''} in all, {load} ml: {_counts(lesions, names)}."]
+    said = [f"{len(lesions)} lesion{'s' if len(lesions) > 1 else ''} detected, total volume {load} ml ({_counts(lesions, names)})."]
     for place_, lesion in enumerate(lesions, 1):
         shown = joined([f"{name} ({number(ml, 'ml')} ml)" for name, ml in lesion.shown_by.items()])
         absent = [name for name in names if name not in lesion.shown_by]
-        rest = f", not by {joined(absent)}" if absent else ""
-        said.append(f"Lesion {place_}: {number(lesion.volume_ml, 'ml')} ml, {place(lesion)}; shown by {shown}{rest}.")
+        rest = f", not visible in {joined(absent)}" if absent else ""
+        said.append(f"Lesion {place_}: {number(lesion.volume_ml, 'ml')} ml, {place(lesion)}; visible in {shown}{rest}.")
     return said
 
 
 def placement(sequence: Sequence, reference: str) -> str:
-    """How a sequence was laid over the ``reference``, in words."""
+    """The registration of a sequence to the ``reference`` as a sentence."""
     found = sequence.registration
     if found is None:
-        return f"{sequence.name}: the reference."
-    moved = f"turned by {found.rotation_degrees:.1f} degrees and moved by {found.shift_mm:.1f} mm onto {reference}"
-    return f"{sequence.name}: {moved}; the centres of {found.structures} structures agree to {found.residual_mm:.1f} mm."
+        return f"{sequence.name}: reference."
+    moved = f"co-registered to {reference}, rotation {found.rotation_degrees:.1f}°, translation {found.shift_mm:.1f} mm"
+    return f"{sequence.name}: {moved}; residual {found.residual_mm:.1f} mm over {found.structures} structures."
 
 
 def _counts(lesions: list[StudyLesion], names: list[str]) -> str:
-    parts = [f"{name} shows {sum(name in lesion.shown_by for lesion in lesions)}" for name in names]
-    return capital(joined(parts))
+    return ", ".join(f"{name}: {sum(name in lesion.shown_by for lesion in lesions)}" for name in names)

@@ -65,7 +65,7 @@ def align(labels: np.ndarray, affine: np.ndarray, reference: np.ndarray, referen
     here, there = _centres(labels, affine), _centres(reference, reference_affine)
     shared = sorted(here.keys() & there.keys())
     if len(shared) < FEWEST:
-        raise InvalidInput(f"The two scans share {len(shared)} structures; {FEWEST} are needed to lay one over the other.")
+        raise InvalidInput(f"The two scans share {len(shared)} structures; {FEWEST} are needed for registration.")
     whole = [id for id in shared if not here[id].cut and not there[id].cut]
     shared = whole if len(whole) >= 2 * FEWEST else shared
     source, target = (np.array([side[id].place for id in shared]) for side in (here, there))
@@ -78,8 +78,8 @@ def align(labels: np.ndarray, affine: np.ndarray, reference: np.ndarray, referen
     residual = float(np.median(apart))
     if residual > FARTHEST_MM:
         raise InvalidInput(
-            f"The structures of the two scans lie {residual:.0f} mm apart after the best alignment: they do not show one head. "
-            "Give only the sequences of one person's visit."
+            f"Structures are {residual:.0f} mm apart after registration: the scans do not show the same head. "
+            "Use only sequences of one person and one session."
         )
     return Alignment(matrix, len(shared), round(residual, 3))
 

@@ -109,8 +109,8 @@ def test_a_sequence_that_failed_is_named_and_the_others_are_brought_together_unt
     with running.client() as client:
         settled(client, cohort)
         study = client.get(f"{base}/files/study.json").json()
-        assert study["notes"] == ["broken is not in this study: It is cut off."] and len(study["sequences"]) == 2
-        assert study["sentences"] == ["No lesion was marked in a and b."]
+        assert study["notes"] == ["broken is not part of this study: It is cut off."] and len(study["sequences"]) == 2
+        assert study["sentences"] == ["No lesion detected in a and b."]
         first = {info.key for info in files_of(running, cohort)}
 
         scans = client.post(f"{base}/retry").json()["scans"]
@@ -131,7 +131,7 @@ def test_what_is_no_study_is_told_in_a_sentence_and_the_scans_stay(running: Runn
         analysed(jobs["FLAIR.nii.gz"], few)
         view = settled(client, strange)
         assert view["study"]["state"] == "refused" and view["done"] == 2
-        assert "cannot be laid over" in view["study"]["error"]["message"] and "share 2 structures" in view["study"]["error"]["message"]
+        assert "Registration of" in view["study"]["error"]["message"] and "share 2 structures" in view["study"]["error"]["message"]
         answer = client.get(f"/imaging/cohorts/{strange}/files/study.json")
         assert (answer.status_code, answer.json()["detail"]) == (422, view["study"]["error"]["message"])
 

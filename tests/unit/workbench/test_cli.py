@@ -49,7 +49,7 @@ def test_wrong_use_has_exit_code_2(command):
 
 def test_a_folder_without_scans_is_refused_and_one_with_scans_needs_a_place_for_its_results(tmp_path: Path):
     error = refusal(run(app, ["analyze", str(tmp_path), "--json"]))
-    assert error["code"] == "invalid_input" and "no scans" in error["message"]
+    assert error["code"] == "invalid_input" and "No scans" in error["message"]
     (tmp_path / "a.nii.gz").write_bytes(b"x")
     result = run(app, ["analyze", str(tmp_path)])
     assert result.exit_code == 2 and "--out" in result.output
@@ -96,7 +96,7 @@ def test_a_running_workbench_analyses_each_sequence_and_they_are_merged_here(tmp
         scan.write_bytes(b"sent as it is")
     result = run(app, ["analyze", *map(str, scans), "--study", "--out", str(tmp_path / "out")])
     assert result.exit_code == 0 and sent == ["T1.nii.gz", "FLAIR.nii.gz"], result.output
-    assert "1 lesion in all" in result.stdout and "shown by T1" in result.stdout and "agree to 0.0 mm" in result.stdout
+    assert "1 lesion detected" in result.stdout and "visible in T1" in result.stdout and "residual 0.0 mm" in result.stdout
     assert (tmp_path / "out" / "study_segmentation.nii.gz").is_file()
 
 

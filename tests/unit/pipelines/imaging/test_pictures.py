@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from datetime import datetime
 from pathlib import Path
 
 import nibabel as nib
@@ -24,7 +26,8 @@ from pipelines.imaging.report import Report, ReportInput, ReportModel, ReportQua
 from pipelines.imaging.samples import SAMPLES, make_sample
 from pipelines.imaging.sentences import overall_confidence, what_was_not_looked_at, write_sentences
 from pipelines.imaging.statistics import flat_row, statistics_csv, statistics_json
-from serving.contracts import Volume
+from pipelines.imaging.tables import structure_rows
+from serving.contracts import Structure, Volume
 from serving.volume import read_scan
 from tests.heads import MODEL, grid, head_labels, head_picture
 
@@ -88,11 +91,48 @@ def test_the_paper_says_everything_and_is_the_same_twice(tmp_path: Path):
     text = " ".join(" ".join(page.get_textpage().get_text_range() for page in document).split())
     document.close()
     expected = [
-        "Not a medical device", "The top of the head is cut off", "unsupported", "No measurement says so", "What was not looked at",
+        "Not a medical device", "The top of the head is cut off", "unsupported", "No measurement says so", "Not assessed",
         "Image description not available", "ellipsoids, version 1", "periventricular", "Radiological convention", "limited",
     ]  # fmt: skip
     for words in expected:
         assert words in text, words
+
+
+def test_page_pdf_and_sentence_give_one_structure_the_same_numbers(tmp_path: Path):
+    """Volumes, asymmetry index and confidence of each structure and lesion."""
+    from workbench.ui.report import lesions_html, sentences_html, volumes_html
+
+    shape, affine = grid(3.0)
+    labels = head_labels(shape, affine, [((-18, -5, 28), 5.0), ((34, 20, 30), 4.0)])
+    lesions = find_lesions(labels, affine)
+    volumes = label_volumes(labels, affine)
+    structures = {label: Structure(label, ml, 0.93 * ml, 0.99 - 0.003 * label) for label, ml in volumes.items()}
+    measurements = measure(volumes, structures, QUALITY, lesions)
+    sentences = write_sentences(measurements, lesions, QUALITY)
+    date = datetime(2026, 3, 1, 9, 5)
+    report, picture, *_ = a_report(measurements=measurements, lesions=lesions, sentences=sentences, created=date)
+    draw_overlay(picture, labels, affine, tmp_path / "overlay.png")
+    write_pdf(report, tmp_path / "overlay.png", tmp_path / "a.pdf")
+    document = pypdfium2.PdfDocument(tmp_path / "a.pdf")
+    pages = [page.get_textpage().get_text_range() for page in document]
+    document.close()
+    pdf = " ".join(" ".join(pages).split())
+    assert "1 March 2026, 09:05 UTC" in pdf and "Kopf <1> & naïve" in pdf
+    assert all(len(text) > 400 for text in pages)  # no page is nearly empty
+    page = " ".join(re.sub(r"<[^>]*>", " ", volumes_html(structure_rows(report)) + lesions_html(report)).replace("\u00a0", " ").split())
+    for row in structure_rows(report):
+        values = [text for text in (row.left_text, row.right_text, row.middle_text) if text]
+        told = " ".join([*values, row.asymmetry_text, row.confidence_text])
+        assert f"{row.name} {told}" in pdf and f"{row.name[0].upper()}{row.name[1:]} {told}" in page
+        said = next((item for item in report.sentences if item.text.lower().startswith(f"{row.name}: left")), None)
+        if said is not None:
+            assert all(text in said.text for text in (*values, row.asymmetry_text[:-2]))
+            assert f"{said.confidence:.2f}" == row.confidence_text
+    for place, lesion in enumerate(lesions, 1):
+        sentence = next(item for item in report.sentences if item.text.startswith(f"Lesion {place}:"))
+        told = f"{lesion.side} {lesion.zone} {sentence.confidence:.2f}"
+        assert told in pdf and f"Lesion {place} {lesion.volume_ml:.2f} {told}" in page and f"{lesion.volume_ml:.2f} ml" in sentence.text
+    assert all(item.text.split(";")[0].replace("<", "&lt;") in sentences_html(report).replace("\u00a0", " ") for item in report.sentences)
 
 
 def test_tables_hold_every_measurement():
@@ -108,7 +148,7 @@ def test_report_json_is_the_documented_one():
     report, *_ = a_report()
     data = json.loads(report.model_dump_json())
     documented = {"job", "input", "quality", "models", "measurements", "lesions", "sentences", "confidence", "seconds"}
-    assert documented <= set(data) and set(data) - documented == {"not_looked_at", "limits"}
+    assert documented <= set(data) and set(data) - documented == {"not_looked_at", "limits", "created"}
     assert {"name", "format", "shape", "spacing_mm", "orientation"} <= set(data["input"])
     assert {"name", "label", "side", "value", "unit"} <= set(data["measurements"][0])
     assert set(data["lesions"][0]) == {"kind", "volume_ml", "center_mm", "side", "zone"}
@@ -120,9 +160,9 @@ def test_report_json_is_the_documented_one():
     ("shape", "spacing", "words"),
     [
         ((64, 64, 5), (3, 3, 3), "too few slices"),
-        ((64, 64, 10), (3, 3, 3), "part of a head"),
-        ((64, 64, 64), (0.05, 0.05, 0.05), "no head scan"),
-        ((64, 64, 64), (12, 12, 12), "no head scan"),
+        ((64, 64, 10), (3, 3, 3), "only part of a head"),
+        ((64, 64, 64), (0.05, 0.05, 0.05), "not plausible for a head scan"),
+        ((64, 64, 64), (12, 12, 12), "not plausible for a head scan"),
         ((400, 400, 100), (2, 2, 2), "more than a head"),
     ],
 )
@@ -135,7 +175,7 @@ def test_what_cannot_be_a_head_is_refused_by_its_grid(shape, spacing, words):
 def test_a_mask_is_no_scan_and_a_head_is():
     shape, affine = grid(4.0)
     labels = head_labels(shape, affine)
-    with pytest.raises(InvalidInput, match="mask or a label map"):
+    with pytest.raises(InvalidInput, match="mask or label map"):
         check_scan(Volume((labels > 0).astype(np.float32)[None], affine))
     check_scan(Volume(head_picture(labels).astype(np.float32)[None], affine))
 

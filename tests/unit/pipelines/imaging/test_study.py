@@ -1,4 +1,4 @@
-"""Sequences of one visit: laid over each other whatever their grids, lesions told once, with who shows them."""
+"""Sequences of one visit: co-registered whatever their grids, lesions reported once with the sequences that show them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_is_not_one_head_is_refused(tmp_path: Path):
     for a, b in ((10, 53), (17, 8), (4, 49), (43, 16), (47, 14)):
         mixed[labels == a], mixed[labels == b] = b, a
     folders = {"T1": leave(tmp_path / "a", labels, affine), "FLAIR": leave(tmp_path / "b", mixed, affine)}
-    with pytest.raises(InvalidInput, match=r"FLAIR cannot be laid over T1.*one head"):
+    with pytest.raises(InvalidInput, match=r"Registration of FLAIR to T1 failed.*same head"):
         merge_study(folders, tmp_path / "out")
     with pytest.raises(InvalidInput, match="two sequences"):
         merge_study({"T1": tmp_path / "a"}, tmp_path / "out")
@@ -105,9 +105,9 @@ def test_a_lesion_is_told_once_with_the_sequences_that_show_it(tmp_path: Path):
         assert lesion.volume_ml == pytest.approx(4 / 3 * np.pi * radius**3 / 1000, rel=0.35)
         assert all(0 < ml <= lesion.volume_ml for ml in lesion.shown_by.values())
     assert (told["FLAIR", "T1"].side, told[("FLAIR",)].side) == ("left", "right")
-    assert any("shown by FLAIR" in text and "not by T1" in text for text in study.sentences)
-    assert study.sentences[0].startswith("3 lesions in all") and "FLAIR shows 2 and T1 shows 2" in study.sentences[0]
-    assert study.notes == ["The quality of T1 is limited: its lesions are less sure."]
+    assert any("visible in FLAIR" in text and "not visible in T1" in text for text in study.sentences)
+    assert study.sentences[0].startswith("3 lesions detected") and "(FLAIR: 2, T1: 2)" in study.sentences[0]
+    assert study.notes == ["Quality of T1 is limited; its lesions are less certain."]
     flair = next(sequence for sequence in study.sequences if sequence.name == "FLAIR")
     assert flair.registration and flair.registration.rotation_degrees == pytest.approx(5.0, abs=1.0)
     assert Study.model_validate_json((tmp_path / "out" / "study.json").read_text()) == study
@@ -127,8 +127,8 @@ def test_what_lies_outside_the_reference_is_told_and_what_was_not_analysed_too(t
         folders = {"T1": reference, "FLAIR": leave(tmp_path / f"FLAIR{place}", head_labels(shape, affine, lesions), affine)}
         study = merge_study(folders, tmp_path / "out", missing={"T2": "It is cut off."})
         assert [list(lesion.shown_by) for lesion in study.lesions] == [["FLAIR"]] * (len(lesions) - 1)
-        assert study.notes[0] == "T2 is not in this study: It is cut off."
-        lost = re.fullmatch(r"(\S+) ml of lesion in FLAIR lie outside the field of view of T1: not counted.", study.notes[-1])
+        assert study.notes[0] == "T2 is not part of this study: It is cut off."
+        lost = re.fullmatch(r"(\S+) ml of lesion in FLAIR are outside the field of view of T1 \(not counted\)\.", study.notes[-1])
         assert lost and float(lost[1]) == pytest.approx(4 / 3 * np.pi * 8**3 / 1000, rel=0.1)
 
 

@@ -33,23 +33,23 @@ def found() -> Study:
 
 def test_each_lesion_is_a_row_with_what_each_sequence_shows_of_it() -> None:
     page = study_html("c1", StudyState("done"), found())
-    assert page.index("T2 is not in this study.") < page.index("2 lesions in all") < page.index("<table")
+    assert page.index("T2 is not in this study.") < page.index("2 lesions detected") < page.index("<table")
     rows = [re.sub(r"<[^>]*>", " ", row).split() for row in re.findall(r"<tr><th scope.*?</tr>", page)]
     assert [row[-3:] for row in rows] == [["1.42", "1.28", "1.31"], ["0.26", "–", "0.26"]]
-    assert "Place unclear, on the midline or both sides" in page
-    assert "T1: the reference." in page and "turned by 4.2 degrees and moved by 6.8" in page
+    assert "Zone undetermined, midline or bilateral" in page
+    assert "T1: reference." in page and "rotation 4.2°, translation 6.8" in page
     assert "<FLAIR>" not in page and "&lt;FLAIR&gt;" in page
     assert all(f'href="/imaging/cohorts/c1/files/{name}"' in page for name in ("study.json", "study_segmentation.nii.gz"))
 
 
 def test_without_lesions_there_is_no_table() -> None:
-    study = found().model_copy(update={"lesions": [], "sentences": ["No lesion was marked in T1."]})
+    study = found().model_copy(update={"lesions": [], "sentences": ["No lesion detected in T1."]})
     page = study_html("c1", StudyState("done"), study)
-    assert "No lesion was marked in T1." in page and "<table" not in page
+    assert "No lesion detected in T1." in page and "<table" not in page
 
 
 def test_what_is_not_there_yet_and_what_cannot_be_is_said() -> None:
-    assert "When every scan is analysed" in study_html("c1", StudyState("waiting"), None)
-    assert "being laid over each other" in study_html("c1", StudyState("merging"), None)
+    assert "Waiting for all scans" in study_html("c1", StudyState("waiting"), None)
+    assert "Co-registering" in study_html("c1", StudyState("merging"), None)
     refused = study_html("c1", StudyState("refused", error=InvalidInput("<b> shows another head.")), None)
-    assert "&lt;b&gt; shows another head." in refused and "single scans below stand" in refused and "download" not in refused
+    assert "&lt;b&gt; shows another head." in refused and "Registration failed" in refused and "download" not in refused

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pipelines.imaging.report import Lesion, Measurement, Report, ReportInput, ReportModel, ReportQuality, Sentence
-from workbench.services.volumes import volume_rows
+from pipelines.imaging.tables import structure_rows
 from workbench.ui.charts import asymmetry_chart, volume_chart
-from workbench.ui.report import finding_html, made_html, sentences_html, volumes_html
+from workbench.ui.report import finding_html, lesions_html, made_html, sentences_html, volumes_html
 
 
 def volume(label: int, name: str, side: str | None, value: float) -> Measurement:
@@ -75,17 +75,17 @@ def test_every_sentence_opens_what_it_rests_on(report: Report) -> None:
 
 
 def test_rows_largest_first_without_what_was_not_found(report: Report) -> None:
-    rows = volume_rows(report)
+    rows = structure_rows(report)
     assert [row.name for row in rows] == ["brain stem", "hippocampus"]
-    assert rows[1].asymmetry == pytest.approx(66.67)
-    assert (rows[1].left, rows[1].right, rows[1].labels) == (2.0, 1.0, (17, 53))
+    assert (rows[1].left_text, rows[1].right_text, rows[1].labels) == ("2.00", "1.00", (17, 53))
+    assert rows[1].asymmetry_text == "66.7 % L" and rows[1].confidence_text == "0.90"
     html = volumes_html(rows)
-    assert "66.7 % L" in html
+    assert "66.7\u00a0% L" in html
     assert 'data-show="17,53"' in html
 
 
 def test_charts_draw_the_persons_left_to_the_left(report: Report) -> None:
-    rows = volume_rows(report)
+    rows = structure_rows(report)
     bar = asymmetry_chart(rows).data[0]
     assert list(bar.x) == [pytest.approx(-66.67)]
     names = [trace.name for trace in volume_chart(rows).data if trace.name]
@@ -101,5 +101,12 @@ def test_who_made_it_and_how_long_it_took(report: Report) -> None:
     html = made_html(report, {"segment": "Segmentation"})
     assert "version 3 · openvino on CPU" in html
     assert "abababababab" in html
-    assert html.index("Segmentation") < html.index("In detail") < html.index("Infer")
+    assert html.index("Segmentation") < html.index("Details") < html.index("Infer")
     assert "Segmentation" in html
+
+
+def test_every_lesion_is_listed_and_leads_to_its_place(report: Report) -> None:
+    many = [report.lesions[0].model_copy(update={"volume_ml": 0.5 - place / 100}) for place in range(11)]
+    html = lesions_html(report.model_copy(update={"lesions": many}))
+    assert "Lesions (11)" in html and html.count('data-mm="-24.0,10.5,3.0"') == 11 and "Lesion 11" in html
+    assert lesions_html(report.model_copy(update={"lesions": []})) == ""

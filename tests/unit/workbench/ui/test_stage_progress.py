@@ -46,9 +46,9 @@ def test_failed_says_where_why_and_what_to_do() -> None:
     assert [s.state for s in stages] == ["done", "failed", "waiting"]
     assert stages[1].seconds == 3.0
     html = stages_html(JobProgress(row, stages, 5.0))
-    assert "It stopped at “Segmenting”" in html
+    assert "Failed at stage “Segmenting”" in html
     assert "It is &lt;cut&gt;." in html
-    assert "corrupt_file" in html
+    assert "corrupt_file" not in html  # a code is for programs
 
 
 def test_a_stage_begun_again_after_a_kill_runs_again() -> None:
@@ -73,18 +73,18 @@ def test_cancelled() -> None:
         job("cancelled", "segment"), event("started", "receive", 0), event("finished", "receive", 1), event("started", "segment", 1)
     )
     assert stages[1].state == "cancelled"
-    assert "You cancelled" in stages_html(JobProgress(job("cancelled", "segment"), stages, None))
+    assert "Cancelled." in stages_html(JobProgress(job("cancelled", "segment"), stages, None))
 
 
 def test_what_is_underway_stands_as_links_and_what_has_ended_does_not() -> None:
     running, waiting, ended = job("running", "segment", fraction=0.4), job("queued"), job("done")
     html = underway_html([JobProgress(one, told(one, event("started", "segment", 0)), 1.0) for one in (running, waiting, ended)])
     assert html.count('href="/imaging?job=j"') == 2
-    assert "Segmenting" in html and "40 %" in html and "Waiting for its turn" in html and "&lt;scan&gt;.nii" in html
+    assert "Segmenting" in html and "40 %" in html and "Queued" in html and "&lt;scan&gt;.nii" in html
 
 
 def test_nothing_underway_is_nothing_and_of_many_the_first_stand() -> None:
     assert underway_html([JobProgress(job("failed", "segment"), (), 1.0)]) == ""
     many = [JobProgress(job("queued"), (), None)] * (UNDERWAY + 3)
     html = underway_html(many)
-    assert html.count("Waiting") == UNDERWAY and "3 more" in html
+    assert html.count("Queued") == UNDERWAY and "3 more" in html
