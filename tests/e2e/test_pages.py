@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from tests.e2e.conftest import Harness, Visitor
 
@@ -257,3 +257,26 @@ def test_the_3d_viewer_is_served_or_its_absence_explained(person: Callable[..., 
         assert len(answer.body()) > 1_000_000
     else:
         assert "npm" in answer.json()["detail"]
+
+
+def test_a_page_that_is_left_is_closed_at_the_gateway(person: Callable[..., Visitor]) -> None:
+    visitor, sessions = person(), list[str]()
+
+    def note(request: Request) -> None:
+        if "/gradio_api/queue/join" in request.url:
+            sessions.append(json.loads(request.post_data or "{}")["session_hash"])
+
+    page = visitor.page()
+    page.on("request", note)
+    page.goto(visitor.url + "/activity")
+    page.get_by_role("heading", name="Activity", exact=True).first.wait_for()
+    page.wait_for_function("() => document.readyState === 'complete'")
+    page.wait_for_timeout(500)
+    page.goto(visitor.url + "/auth/password")
+    address = f"{visitor.url}/gradio_api/queue/data?session_hash={sessions[0]}"
+    for _ in range(50):
+        status = visitor.context.request.get(address).status
+        if status == 404:
+            break
+        page.wait_for_timeout(200)
+    assert status == 404

@@ -6,15 +6,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.telemetry import correlated
+from workbench.api.headers import add_safe_headers
 from workbench.api.problems import send_problem
 
 HEADER = b"x-correlation-id"
-# Nobody frames the workbench but itself (the viewer is an iframe); types are what we say they are.
-SAFE_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "content-security-policy": "frame-ancestors 'self'",
-}
 
 
 class Correlation:
@@ -37,8 +32,7 @@ class Correlation:
                     started = True
                     headers = MutableHeaders(scope=message)
                     headers["x-correlation-id"] = identifier
-                    for name, value in SAFE_HEADERS.items():
-                        headers.setdefault(name, value)
+                    add_safe_headers(headers, scope["path"])
                 await send(message)
 
             try:

@@ -68,6 +68,7 @@ class Door:
             ("POST", "queue/join"): self._join,
             ("GET", "queue/data"): self._messages,
             ("POST", "cancel"): self._cancel,
+            ("POST", "reset"): self._pass,  # does nothing, and Gradio's client calls it
             ("POST", "closed"): self._closed,
         }
 

@@ -7,11 +7,13 @@ import warnings
 
 import gradio as gr
 from fastapi import FastAPI, Request
+from starlette.middleware import Middleware
 
 from workbench.api.identity import user_of
 from workbench.services.context import Services
 from workbench.ui.page_files import PageFiles
-from workbench.ui.theme import FAVICON, STYLES, head, theme
+from workbench.ui.page_policy import PagePolicy
+from workbench.ui.theme import FAVICON, SCRIPT, STYLES, head, theme
 from workbench.ui.viewer.routes import viewer_routes
 
 
@@ -62,4 +64,5 @@ def mount_pages(app: FastAPI, services: Services) -> PageFiles:
     pages.has_launched = pages.is_running = True
     mounted = app.routes[-1].app  # type: ignore[attr-defined]
     mounted.add_middleware(Door, blocks=pages, files=files, sessions=PageSessions(mounted), cookie=services.accounts.sessions.name)
+    mounted.user_middleware.append(Middleware(PagePolicy, scripts=(SCRIPT.read_text(),)))  # the innermost: before compression
     return files

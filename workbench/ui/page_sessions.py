@@ -98,6 +98,8 @@ class PageSessions:
         self.blocks.pending_streams.pop(session, None)
         self.blocks.pending_diff_streams.pop(session, None)
         clear_session_caches(session)
+        for paths in self.blocks.temp_file_sets:
+            paths.clear()  # names of uploads, for a removal by Gradio that is off (page_files.py removes them)
 
     def _idle_first(self, sessions: list[str]) -> str:
         busy = self.blocks._queue.pending_event_ids_session

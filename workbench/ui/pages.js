@@ -10,16 +10,10 @@
     if (document.body && document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);
   }
 
-  // Gradio's server keeps what a page shows until it hears that the page has gone. The first event names the page.
-  let session = null;
-  const send = window.fetch;
-  window.fetch = function (resource, options) {
-    if (!session && String(resource.url || resource).includes("/gradio_api/queue/join")) {
-      try { session = JSON.parse(options.body).session_hash; } catch { /* not an event of a page */ }
-    }
-    return send.apply(window, arguments);
-  };
+  // The gateway keeps what a page shows until it hears that the page has gone; the address of its messages names the page.
   window.addEventListener("pagehide", (event) => {
+    const messages = performance.getEntriesByType("resource").find((one) => one.name.includes("/gradio_api/queue/data?"));
+    const session = messages && new URL(messages.name).searchParams.get("session_hash");
     if (session && !event.persisted) navigator.sendBeacon(`/gradio_api/closed?session_hash=${encodeURIComponent(session)}`);
   });
 

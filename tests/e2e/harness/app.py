@@ -19,6 +19,7 @@ from workbench.api.body_limits import BodyLimits
 from workbench.api.cohorts import cohort_routes
 from workbench.api.compliance import compliance_routes
 from workbench.api.compliance_files import compliance_file_routes
+from workbench.api.correlation import Correlation
 from workbench.api.identity import Guard, require_user
 from workbench.api.knowledge import knowledge_routes
 from workbench.api.notifications import notification_routes
@@ -53,6 +54,7 @@ def build(services: Services) -> FastAPI:
     mount_pages(app, services)
     app.add_middleware(Guard, accounts=services.accounts)
     app.add_middleware(BodyLimits, limits=services.settings.gateway, routes=app.routes)
+    app.add_middleware(Correlation)  # its content security policy: a page that breaks it complains in the console
     return app
 
 

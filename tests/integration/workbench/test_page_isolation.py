@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import secrets
 import threading
 import time
@@ -26,6 +27,7 @@ from sqlmodel import select
 from infra.database.tables import Upload
 from tests.integration.workbench.conftest import Running, gateway
 from workbench.ui.page_files import PageFiles
+from workbench.ui.page_policy import script_hash
 from workbench.ui.page_sessions import MOST_A_PERSON
 
 CONTENT = b"what a person uploads"
@@ -259,18 +261,16 @@ def test_a_page_answers_the_person_who_opened_it_alone(site: Site):
 
 def test_an_event_of_another_page_is_not_cancelled_by_its_id(site: Site):
     slow = next(event for event in site.blocks.fns.values() if event.inputs and event.fn)
-    queue = site.blocks._queue
-    answer, session = site.join(site.member, slow, 0, None)
-    mine, own = site.join(site.other, slow, 0, None)
-    assert mine.status_code == 200
-    event_id = answer.json()["event_id"]
-    queue.event_ids_to_events.setdefault(event_id, Event(session, slow, None, None))  # type: ignore[arg-type]  as while it runs
+    queue, event_id = site.blocks._queue, secrets.token_hex(16)
+    _, session = site.join(site.member, slow, 0, None)
+    _, own = site.join(site.other, slow, 0, None)
+    queue.event_ids_to_events[event_id] = Event(session, slow, None, None)  # type: ignore[arg-type]  as while it runs
     try:
         asked = {"session_hash": own, "fn_index": slow._id, "event_id": event_id}
         assert site.other.post("/gradio_api/cancel", json=asked).status_code == 404
         assert event_id in queue.event_ids_to_events
     finally:
-        queue.event_ids_to_events.pop(event_id, None)
+        del queue.event_ids_to_events[event_id]
 
 
 def test_the_progress_of_an_upload_is_told_to_its_person_alone(site: Site):
@@ -308,3 +308,28 @@ def test_what_is_kept_for_a_page_is_small(site: Site):
     site.outcome(site.member, session)
     assert not site.blocks.state_holder.session_data[session].config_values
     assert len(site.blocks._queue.event_analytics) <= 1
+
+
+def test_pages_run_only_the_scripts_that_they_came_with(site: Site):
+    for page in site.blocks.pages:
+        answer = site.member.get(f"/{page[0]}")
+        policy = answer.headers["content-security-policy"]
+        scripts = re.search(r"script-src ([^;]*)", policy)
+        assert answer.status_code == 200 and scripts
+        assert "unsafe-inline" not in scripts[1] and "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+        inline = re.findall(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", answer.text, re.DOTALL)
+        assert len(inline) >= 3
+        assert all(script_hash(text.encode()) in scripts[1] for text in inline)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/imaging", "/config", "/auth/sign-in", "/auth/me", "/jobs", "/docs", "/nothing", "/gradio_api/nothing", "/viewer/none"]
+)
+def test_every_response_carries_the_usual_headers(site: Site, path: str):
+    headers = site.member.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+    assert "camera=()" in headers["permissions-policy"]
+    assert "frame-ancestors" in headers["content-security-policy"] and "default-src 'none'" in headers["content-security-policy"]
+    if "json" in headers.get("content-type", ""):
+        assert headers["cache-control"] in ("no-store", "private, no-cache")

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from infra.database.tables import User
 from infra.errors import InvalidInput, NotFound
+from workbench.api.headers import VIEWER
 from workbench.api.identity import require_user
 from workbench.services import slices
 from workbench.services.context import Services
@@ -42,7 +43,9 @@ def viewer_routes(services: Services) -> APIRouter:
 
     @routes.get("/viewer/{job_id}")
     async def page(job_id: str, user: Person) -> Response:
-        return FileResponse(HERE / "static" / "viewer.html", media_type="text/html", headers=REVALIDATE)
+        return FileResponse(
+            HERE / "static" / "viewer.html", media_type="text/html", headers={**REVALIDATE, "Content-Security-Policy": VIEWER}
+        )
 
     @routes.get("/viewer/{job_id}/facts.json")
     async def facts(job_id: str, user: Person) -> Response:
