@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,16 +17,22 @@ from types import SimpleNamespace
 import pytest
 import pytest_asyncio
 from ray import serve
+from sqlmodel import select
 
 from infra.database import Database, migrate
 from infra.database.tables import User
+from infra.database.tables_knowledge import KbChunk, KbDocument
 from infra.settings import Settings, load_settings
+from knowledge.index.embedded import EmbeddedIndex
 from pipelines.calls import StageAnswer, StageCall
 from pipelines.catalog import Catalog
+from pipelines.ingestion import open_knowledge
 from pipelines.jobs import Jobs
 from pipelines.ledger import Ledger
 from pipelines.retry import as_workbench_error
 from pipelines.runner import Runner
+from serving.roles import Roles
+from tests.embedders import WordsEmbedding
 from tests.integration.pipelines.cluster import until
 from tests.integration.pipelines.trial import OLD, marks
 from tests.small_disk import fill, free, small_disk
@@ -114,3 +121,50 @@ async def test_jobs_end_or_go_on_once_a_full_disk_has_space_again(jobs: tuple[Jo
             return connection.execute(query).fetchone() == (0,)
 
     await asyncio.to_thread(until, no_open_workflow, 30, "the end of every workflow")
+
+
+def test_documents_that_are_added_while_the_disk_fills_are_whole_or_not_there(tmp_path: Path):
+    """Real tables, objects, FAISS and Tantivy: after space is free the same call ends well, and everything agrees."""
+    home, folder = tmp_path / "home", tmp_path / "papers"
+    home.mkdir(mode=0o700)
+    folder.mkdir()
+    names = [f"d{number}.md" for number in range(30)]
+    for number, name in enumerate(names):
+        (folder / name).write_text(f"# Part {number}\n\n" + f"Words about subject{number} and others. " * 400)
+    with small_disk(home, 64) as small:
+        if not small:
+            pytest.skip("full disk: this user may not mount a tmpfs")
+        settings = load_settings(home=home, jobs={"attempts": 1})
+        with open_knowledge(settings, roles=Roles(embedding=WordsEmbedding(seconds=0.05))) as room:
+            room.add(folder / names[0], "papers")
+            errors: list[BaseException] = []
+
+            def add() -> None:
+                try:
+                    room.add(folder, "papers")
+                except BaseException as error:
+                    errors.append(error)
+
+            adding = threading.Thread(target=add)
+            adding.start()
+            until(lambda: sum(said["state"] == "ready" for said in room.documents("papers")) >= 4)
+            fill(home)
+            adding.join(60)
+            assert [getattr(error, "code", error) for error in errors] == ["storage_full"]
+            ready = {said["document"] for said in room.documents("papers") if said["state"] == "ready"}
+            assert 4 <= len(ready) < 30
+            assert room.search("subject0", "papers", 1)[0].document == names[0]  # what is there is found all the while
+            free(home)
+            added = room.add(folder, "papers")
+            assert {said["state"] for said in added["documents"]} == {"ready"}
+            assert [room.search(f"subject{number}", "papers", 1)[0].document for number in range(30)] == names
+            (collection,) = room.collections()
+            with room.database.session() as session:
+                chunks = set(session.exec(select(KbChunk.id)))
+                rows = session.exec(select(KbDocument)).all()
+            index = EmbeddedIndex(home / "indexes" / collection["id"], 256)
+            assert index.ids() == chunks
+            buckets = settings.storage.buckets
+            stored = {info.key for bucket in (buckets.kb_raw, buckets.kb_vectors) for info in room.store.list(bucket)}
+            packs = {key for key in stored if key.count("/") == 1}
+            assert packs == {key for row in rows for key in (row.text_key, row.vectors_key)}
