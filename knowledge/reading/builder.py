@@ -14,6 +14,9 @@ _SPACING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FORBIDDEN = re.compile(r"[\ufffe\uffff\ud800-\udfff]")
 
 
+LEFT_OUT = "A part of the {} is damaged, nested too deeply or too long to be read: what follows there was left out."
+
+
 def clean(text: str) -> str:
     """``text`` without characters that no text should have; line ends are ``\\n``."""
     return _FORBIDDEN.sub("", _SPACING.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")))

@@ -13,7 +13,7 @@ from typing import Any
 from lxml import etree
 
 from infra.errors import CorruptFile
-from knowledge.reading.builder import Builder
+from knowledge.reading.builder import LEFT_OUT, Builder
 from knowledge.reading.document import Limits
 from knowledge.reading.docx_parts import Numbering, chart_table
 from knowledge.reading.docx_parts import children as _children
@@ -48,6 +48,8 @@ def read_docx(path: Path, limits: Limits) -> dict[str, Any]:
         _metadata(package, builder)
         if builder.blank:
             builder.warn("The document has no text: nothing in it can be searched or cited.")
+        if package.damaged:
+            builder.warn(LEFT_OUT.format("document"))
         return builder.result(DOCX, paged=False)
     finally:
         package.close()

@@ -10,7 +10,7 @@ import lxml.html
 from lxml import etree
 
 from infra.errors import CorruptFile
-from knowledge.reading.builder import Builder
+from knowledge.reading.builder import LEFT_OUT, Builder
 from knowledge.reading.document import Limits
 from knowledge.reading.kinds import HTML
 
@@ -46,6 +46,8 @@ def read_html(path: Path, limits: Limits) -> dict[str, Any]:
         builder.metadata["language"] = language
     body = root.find("body")
     _Walker(builder).walk(body if body is not None else root, "paragraph")
+    if any(fault.level == etree.ErrorLevels.FATAL for fault in parser.error_log):
+        builder.warn(LEFT_OUT.format("page"))
     if builder.blank:
         builder.warn("The page has no text: nothing in it can be searched or cited.")
     return builder.result(HTML, paged=False)

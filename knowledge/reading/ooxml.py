@@ -21,6 +21,8 @@ class Package:
     def __init__(self, path: Path, limits: Limits) -> None:
         self._left = limits.max_unpacked_mb << 20
         self._limit_mb = limits.max_unpacked_mb
+        self.damaged = False
+        """A part that was parsed ends before its time, or is beyond what the parser takes."""
         try:
             self._archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError) as error:
@@ -81,6 +83,7 @@ class Package:
             raise CorruptFile(f"The Word document is damaged: its part '{name}' is not XML.") from error
         if root is None:
             raise CorruptFile(f"The Word document is damaged: its part '{name}' is not XML.")
+        self.damaged = self.damaged or any(fault.level == etree.ErrorLevels.FATAL for fault in parser.error_log)
         return root
 
     def relations(self, part: str) -> dict[str, tuple[str, str]]:

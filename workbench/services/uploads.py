@@ -151,7 +151,7 @@ def clean_name(filename: str) -> str:
     """The last part of a name, printable, at most 200 characters; for people to read, never used as a path."""
     last = PurePosixPath(filename.replace("\\", "/")).name
     printable = "".join(character for character in last if character.isprintable()).strip()
-    return printable[-200:] or "unnamed"
+    return "unnamed" if printable in ("", ".", "..") else printable[-200:]
 
 
 def remove_leftovers(services: Services) -> None:
