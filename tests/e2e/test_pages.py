@@ -156,7 +156,7 @@ def test_three_d_tab_opens_or_says_why_not(person: Callable[..., Visitor]) -> No
     page.locator("body[data-ready]").wait_for()
     page.evaluate("HTMLCanvasElement.prototype.getContext = () => null")  # as a browser without WebGL
     page.locator("#tab-volume").click()
-    expect(page.locator("#volume-note")).to_contain_text("does not need WebGL")
+    expect(page.locator("#volume-note")).to_contain_text("planes work without it")
     page.locator("#tab-planes").click()
     expect(page.locator("#planes")).to_be_visible()
 
