@@ -65,7 +65,20 @@ def test_navigation_leads_only_to_pages_that_exist(person: Callable[..., Visitor
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/imaging", "/cohorts", "/compliance", "/requirements", "/compliance-dashboard", "/knowledge", "/ask", "/activity"]
+    "path",
+    [
+        "/",
+        "/imaging",
+        "/cohorts",
+        "/compliance",
+        "/requirements",
+        "/compliance-dashboard",
+        "/knowledge",
+        "/ask",
+        "/activity",
+        "/settings",
+        "/people",
+    ],
 )
 def test_every_field_has_a_name(person: Callable[..., Visitor], path: str) -> None:
     """Also where it is not shown: a screen reader says "Textbox" of one that has none."""

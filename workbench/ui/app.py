@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from workbench.services.context import Services
+from workbench.ui.account_settings import settings_page
 from workbench.ui.activity import activity_page
 from workbench.ui.ask import ask_page
 from workbench.ui.cohorts import cohorts_page
@@ -13,6 +14,7 @@ from workbench.ui.compliance_dashboard import compliance_dashboard_page
 from workbench.ui.home import home_page
 from workbench.ui.imaging import imaging_page
 from workbench.ui.knowledge import knowledge_page
+from workbench.ui.people import people_page
 from workbench.ui.requirements import requirements_page
 
 
@@ -45,5 +47,11 @@ def build_pages(services: Services) -> gr.Blocks:
     with blocks.route("Activity", "/activity"):
         gr.Navbar(visible=False)
         activity_page(services, blocks)
+    with blocks.route("Settings", "/settings"):
+        gr.Navbar(visible=False)
+        settings_page(services, blocks)
+    with blocks.route("People", "/people"):
+        gr.Navbar(visible=False)
+        people_page(services, blocks)
     blocks.queue(default_concurrency_limit=None)
     return blocks

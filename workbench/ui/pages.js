@@ -31,7 +31,10 @@
     place.dataset.known = "yes";
     try {
       const answer = await fetch("/auth/me", { credentials: "same-origin" });
-      if (answer.ok) place.textContent = (await answer.json()).name;
+      if (!answer.ok) return;
+      const me = await answer.json();
+      place.textContent = me.name;
+      for (const link of document.querySelectorAll("[data-owner]")) link.hidden = me.role !== "owner";
     } catch { /* the name is a nicety */ }
   }
 

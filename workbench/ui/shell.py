@@ -59,7 +59,7 @@ def top_bar(active: str) -> gr.HTML:
         <div data-notices><p>Nothing yet. What your analyses have to say is told here.</p></div></details>
         <details class="wb-menu"><summary data-me>Account</summary><div>
         <button type="button" data-theme-toggle>Light or dark</button>
-        <a href="/auth/password">Password</a><a href="/docs">API</a><a href="/mlflow/">MLflow</a>
+        <a href="/settings">Settings</a><a href="/people" data-owner hidden>People</a><a href="/docs">API</a><a href="/mlflow/">MLflow</a>
         <form method="post" action="/auth/sign-out"><button type="submit">Sign out</button></form>
         </div></details></header>""",
         elem_classes="wb-top",
