@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import json
 import re
@@ -26,6 +27,7 @@ from sqlmodel import select
 
 from infra.database.tables import Upload
 from tests.integration.workbench.conftest import Running, gateway
+from workbench.accounts import people
 from workbench.ui.page_files import PageFiles
 from workbench.ui.page_policy import script_hash
 from workbench.ui.page_sessions import MOST_A_PERSON
@@ -333,3 +335,26 @@ def test_every_response_carries_the_usual_headers(site: Site, path: str):
     assert "frame-ancestors" in headers["content-security-policy"] and "default-src 'none'" in headers["content-security-policy"]
     if "json" in headers.get("content-type", ""):
         assert headers["cache-control"] in ("no-store", "private, no-cache")
+
+
+def test_an_open_page_ends_when_its_person_is_disabled(site: Site, monkeypatch: pytest.MonkeyPatch):
+    """The queue of a page goes on for long after the request for it was let in."""
+
+    async def hang(*_: Any) -> None:
+        await asyncio.sleep(60)
+
+    accounts = site.running.services.accounts
+    leaver = accounts.add_user("leaver")
+    event = next(event for event in site.blocks.fns.values() if not event.inputs)
+    monkeypatch.setattr(event, "fn", hang)
+    with site.running.browser(leaver) as client:
+        answer, session = site.join(client, event, 0, None)
+        assert answer.status_code == 200
+        with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}, timeout=50) as stream:
+            lines = stream.iter_lines()
+            assert stream.status_code == 200 and next(lines)
+            people.disable(accounts, accounts.ensure_owner(), leaver.id)
+            with pytest.raises(httpx.RemoteProtocolError):
+                for _ in lines:
+                    pass
+        assert client.get("/jobs", headers={"Accept": "application/json"}).status_code == 401
