@@ -94,15 +94,16 @@ class Connection:
         self,
         prompt: str | Sequence[Message],
         *,
-        max_tokens: int = 256,
+        max_tokens: int = WriteOptions.max_tokens,
         temperature: float = 0.0,
         stop: Sequence[str] = (),
+        repetition_penalty: float = WriteOptions.repetition_penalty,
         version: str | None = None,
     ) -> Writing:
         """A text, piece by piece. Leaving the iteration stops the model."""
         role = self.roles.require("llm")
         messages = [Message("user", prompt)] if isinstance(prompt, str) else list(prompt)
-        options = WriteOptions(max_tokens, temperature, tuple(stop))
+        options = WriteOptions(max_tokens, temperature, tuple(stop), repetition_penalty)
 
         def pieces(writing: Writing) -> Iterator[str]:
             with contextlib.closing(self._loop.iterate(role.write(messages, options, version=version))) as deltas:

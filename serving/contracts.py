@@ -154,11 +154,27 @@ class Message:
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """How a language model writes. ``temperature`` 0 is greedy (and reproducible)."""
+    """How a language model writes.
 
-    max_tokens: int = 256
+    Attributes:
+        max_tokens: most tokens written; a model that has said what it has to say ends before.
+        temperature: 0 always takes the likeliest token, so that a text is reproducible.
+        stop: texts that end the answer and are not part of it.
+        repetition_penalty: above 1, a token that stands already in the prompt or the answer is less likely to come again
+            (without it, small models repeat one phrase until they are cut off).
+
+    Raises:
+        InvalidInput: a value that no model can write with.
+    """
+
+    max_tokens: int = 512
     temperature: float = 0.0
     stop: tuple[str, ...] = ()
+    repetition_penalty: float = 1.05
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1 or self.temperature < 0 or not 1 <= self.repetition_penalty <= 2:
+            raise InvalidInput("Set max_tokens to at least 1, temperature to at least 0, and repetition_penalty between 1 and 2.")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from infra.errors import IntegrityError, TooLarge, Unavailable
@@ -56,6 +57,7 @@ class GenaiLanguage(LanguageBackend):
 
         config = openvino_genai.GenerationConfig()
         config.max_new_tokens = options.max_tokens
+        config.repetition_penalty = options.repetition_penalty
         config.stop_token_ids = set(self._end)
         config.set_eos_token_id(self._end[0])
         if options.temperature > 0:
@@ -73,7 +75,7 @@ class GenaiLanguage(LanguageBackend):
             raise TooLarge(
                 f"The messages have {len(prompt)} tokens; the language model takes {self._context - 1}. Send fewer or shorter ones."
             )
-        options = WriteOptions(max(1, min(options.max_tokens, room)), options.temperature, options.stop)
+        options = replace(options, max_tokens=min(options.max_tokens, room))
         stream, tokens, finish = TextStream(self._tokens, options.stop), 0, None
         request = Request(prompt, options, asyncio.get_running_loop())
         engine.submit(request)

@@ -62,9 +62,10 @@ class Turn(BaseModel):
 
 class WriteRequest(Asked):
     messages: list[Turn] = Field(min_length=1, max_length=256)
-    max_tokens: int = Field(256, ge=1, le=8192)
-    temperature: float = Field(0.0, ge=0, le=2)
+    max_tokens: int = Field(WriteOptions.max_tokens, ge=1, le=8192)
+    temperature: float = Field(WriteOptions.temperature, ge=0, le=2)
     stop: list[str] = Field(default_factory=list, max_length=8)
+    repetition_penalty: float = Field(WriteOptions.repetition_penalty, ge=1, le=2)
 
 
 def model_routes(services: Services) -> APIRouter:
@@ -94,7 +95,7 @@ def model_routes(services: Services) -> APIRouter:
     @routes.post("/llm/write", summary="A text as it is written (server-sent events)")
     async def write(asked: WriteRequest) -> Response:
         role = services.roles.require("llm")
-        options = WriteOptions(max_tokens=asked.max_tokens, temperature=asked.temperature, stop=tuple(asked.stop))
+        options = WriteOptions(asked.max_tokens, asked.temperature, tuple(asked.stop), asked.repetition_penalty)
         messages = [Message(turn.role, turn.content) for turn in asked.messages]
         stream = role.write(messages, options, version=asked.version)
         # The first piece before the status: what cannot be written at all is a problem document, not a broken stream.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
-from infra.errors import TooLarge, Unavailable
+from infra.errors import InvalidInput, TooLarge, Unavailable
 from infra.settings import load_settings
 from serving.contracts import Delta, Message, WriteOptions
-from serving.embedded import embedded_version
+from serving.embedded import embedded_version, resolve
 from serving.llm.genai_backend import GenaiLanguage
+from serving.llm.prepared import prepared_folder
 from tests.unit.serving.fakes import place
 
 pytestmark = pytest.mark.timeout(180)
@@ -34,6 +36,44 @@ async def test_greedy_is_reproducible_and_the_last_delta_has_the_totals(backend)
     text = "".join(delta.text for delta in first)
     assert "Paris" in text and text == "".join(delta.text for delta in again)
     assert first[-1].finish == "stop" and first[-1].tokens > 3 and all(delta.finish is None for delta in first[:-1])
+
+
+def test_the_graph_computes_with_the_weights_of_the_file(backend) -> None:
+    """transformers reads the same file in float32. openvino-genai's own graph differs by half of the logits' size."""
+    import openvino as ov
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    source = resolve(backend.model.source, role="llm")
+    ids = np.array([backend._tokens.encode([Message("user", "What does the hippocampus do for memory?")])], np.int64)
+    with torch.inference_mode():
+        theirs = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name).eval()(torch.from_numpy(ids)).logits[0].numpy()
+    folder = prepared_folder(source, backend.ref.digest, backend.place.cache)
+    plain = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0", "KV_CACHE_PRECISION": "f32"}
+    model = ov.Core().compile_model(folder / "openvino_model.xml", "CPU", plain)
+    given = {
+        "input_ids": ids,
+        "attention_mask": np.ones_like(ids),
+        "position_ids": np.arange(ids.size)[None],
+        "beam_idx": np.zeros(1, np.int32),
+    }
+    ours = model.create_infer_request().infer(given)[0][0]
+    assert np.linalg.norm(ours - theirs) < 0.02 * np.linalg.norm(theirs - theirs.mean())
+
+
+async def test_an_answer_ends_by_itself_and_repeats_no_phrase(backend) -> None:
+    prompts = ["Explain what the hippocampus does for memory.", "How does a brain MRI scan work?", "Name three colours."]
+    for found in await asyncio.gather(*[deltas(backend, prompt) for prompt in prompts]):
+        words = "".join(delta.text for delta in found).split()
+        phrases = [tuple(words[n : n + 8]) for n in range(len(words) - 8)]
+        assert found[-1].finish == "stop", words[-20:]
+        assert len(phrases) - len(set(phrases)) <= 4, words
+
+
+@pytest.mark.parametrize("options", [{"max_tokens": 0}, {"temperature": -1}, {"repetition_penalty": 0.5}])
+def test_options_that_no_model_can_write_with_are_refused(options) -> None:
+    with pytest.raises(InvalidInput, match="repetition_penalty"):
+        WriteOptions(**options)
 
 
 async def test_max_tokens_ends_with_length(backend) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from infra.errors import CorruptFile, InvalidInput
 from serving.contracts import Message
 from serving.embedded import EMBEDDED, resolve
-from serving.llm.gguf import read_card
+from serving.llm.gguf import q4_1_blocks, read_card
 from serving.llm.prepared import make_tokenizer
 from serving.llm.prompt import ChatTokens, TextStream
 
@@ -85,3 +86,18 @@ def test_a_file_that_is_no_gguf_is_named(tmp_path) -> None:
         path.write_bytes(content)
         with pytest.raises(CorruptFile):
             read_card(path)
+
+
+def test_q4_1_weights_are_read_as_the_formats_own_library_reads_them(tmp_path) -> None:
+    gguf = pytest.importorskip("gguf")
+    weights = np.random.default_rng(0).normal(size=(3, 64)).astype(np.float32)
+    kind = gguf.GGMLQuantizationType.Q4_1
+    stored = gguf.quantize(weights, kind)
+    writer = gguf.GGUFWriter(tmp_path / "w.gguf", "llama")
+    writer.add_tensor("plain", np.ones(5, np.float32))
+    writer.add_tensor("blk.0.w", stored, raw_dtype=kind)
+    for step in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):
+        step()
+    [(scales, minima, quants)] = q4_1_blocks(tmp_path / "w.gguf")
+    read = scales[..., None].astype(np.float32) * quants.reshape(3, 2, 32) + minima[..., None]
+    assert np.abs(read.reshape(3, 64) - gguf.dequantize(stored, kind)).max() < 1e-3
