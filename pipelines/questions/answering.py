@@ -11,7 +11,7 @@ import numpy as np
 from infra.errors import InvalidInput
 from pipelines.questions.calibration import Calibration, shipped
 from pipelines.questions.contract import NOT_HERE, Answer, Answered, Citation, Event, Piece, Said, Search, Searched, Sentence
-from pipelines.questions.evidence import Candidate, Evidence, read_evidence
+from pipelines.questions.evidence import Candidate, Evidence, read_evidence, with_heading
 from pipelines.questions.followup import standalone
 from pipelines.questions.writers import Writer
 from pipelines.questions.writing import write_checked
@@ -134,6 +134,7 @@ def choose(evidence: Evidence, options: AnswerOptions) -> list[Sentence]:
 
 
 def quoted(candidate: Candidate, score: float) -> Sentence:
-    """A sentence as it stands in the document; shown on one line, cited verbatim."""
-    citation = Citation(candidate.found, candidate.page, candidate.start, candidate.end, candidate.text, score, 1.0)
-    return Sentence(" ".join(candidate.text.split()), "cited", score, (citation,))
+    """A sentence as it stands in the document (a table with its heading); shown on one line, cited verbatim."""
+    whole = with_heading(candidate)
+    citation = Citation(whole.found, whole.page, whole.start, whole.end, whole.text, score, 1.0)
+    return Sentence(" ".join(whole.text.split()), "cited", score, (citation,))

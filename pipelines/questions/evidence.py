@@ -89,6 +89,49 @@ def _pieces(text: str) -> list[tuple[int, int]]:
     return found
 
 
+def with_heading(candidate: Candidate) -> Candidate:
+    """A heading with the table below it, and a table's rows with the lines above them: neither says anything alone.
+
+    Other candidates are returned as they are, as is what would become longer than twice ``LONG``.
+    """
+    text, offset = candidate.found.passage.text, candidate.found.passage.start
+    start, end = candidate.start - offset, candidate.end - offset
+    if _rows(candidate.text):
+        top = start
+        while (line := _line_above(text, top)) is not None and end - line <= 2 * LONG:
+            above = text[line:top].strip()
+            if not _rows(above):
+                top = top if above.endswith((".", "?", "!")) else line  # a sentence is no heading
+                break
+            top = line
+        start = top
+    elif "\n" not in candidate.text and not candidate.text.rstrip().endswith((".", "?", "!", ";")):
+        below = len(text[end:]) - len(text[end:].lstrip("\n "))
+        stop = end + below
+        while stop < len(text) and stop - start <= LONG:
+            line_end = text.find("\n", stop)
+            line_end = len(text) if line_end < 0 else line_end
+            if not _rows(text[stop:line_end]):
+                break
+            end, stop = line_end, line_end + 1
+    page = None if candidate.found.passage.page is None else candidate.found.passage.page + text.count("\f", 0, start)
+    return Candidate(candidate.found, page, offset + start, offset + end, text[start:end])
+
+
+def _line_above(text: str, start: int) -> int | None:
+    """Where the line before ``start`` begins, one empty line between them; None at the top of the text or of a page."""
+    above = text[:start].rstrip(" \n")
+    if not above or "\f" in text[len(above) - 1 : start] or text.count("\n", len(above), start) > 2:
+        return None
+    return max(above.rfind("\n"), above.rfind("\f")) + 1
+
+
+def _rows(text: str) -> bool:
+    """Whether every line is a row of a table, as :mod:`knowledge.reading` writes it: cells apart by ``|`` or tabs."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return bool(lines) and all("|" in line or "\t" in line for line in lines)
+
+
 async def read_evidence(question: str, passages: Sequence[Found], roles: Roles, calibration: Calibration) -> Evidence:
     """Read every sentence of the passages beside the question.
 

@@ -38,7 +38,7 @@ def find_conversation(session: Session, owner_id: str, conversation_id: str) -> 
     """Raises NotFound, also where it is another person's."""
     row = session.get(Conversation, conversation_id)
     if row is None or row.owner_id != owner_id:
-        raise NotFound("There is no such conversation.")
+        raise NotFound("Conversation not found.")
     return row
 
 
@@ -107,7 +107,7 @@ def rename(session: Session, owner_id: str, conversation_id: str, title: str) ->
     row = find_conversation(session, owner_id, conversation_id)
     title = " ".join(title.split())[:TITLE]
     if not title:
-        raise InvalidInput("A conversation needs a title.")
+        raise InvalidInput("Enter a name for the conversation.")
     row.title = title
     session.add(row)
     return row
@@ -130,7 +130,7 @@ def find_response(session: Session, owner_id: str, response_id: str) -> Turn:
     response = session.get(RagResponse, response_id)
     query = session.get(RagQuery, response.query_id) if response is not None else None
     if response is None or query is None or query.owner_id != owner_id:
-        raise NotFound("There is no such answer.")
+        raise NotFound("Answer not found.")
     return Turn(query, response)
 
 

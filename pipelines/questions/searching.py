@@ -12,7 +12,12 @@ from pipelines.questions.contract import Found, Search
 
 
 def search_of(
-    desk: Desk, collections: Sequence[tuple[str, str]], *, filters: Mapping[str, Any] | None = None, config: str = "fast"
+    desk: Desk,
+    collections: Sequence[tuple[str, str]],
+    *,
+    filters: Mapping[str, Any] | None = None,
+    documents: Mapping[str, Sequence[str]] | None = None,
+    config: str = "fast",
 ) -> Search:
     """A search over all these collections.
 
@@ -20,10 +25,18 @@ def search_of(
 
     Args:
         collections: id and name of each; whoever asks has made sure that the person may read them.
+        documents: a collection's id to ids or names of its documents; where given, only these are searched.
     """
+    if documents:
+        collections = [place for place in collections if documents.get(place[0])]
+
+    def filters_of(identifier: str) -> Mapping[str, Any] | None:
+        return {**(filters or {}), "document": list(documents[identifier])} if documents else filters
 
     async def search(question: str, count: int) -> list[Found]:
-        answers = await asyncio.gather(*(desk.search(identifier, [question], count, filters, config) for identifier, _ in collections))
+        answers = await asyncio.gather(
+            *(desk.search(identifier, [question], count, filters_of(identifier), config) for identifier, _ in collections)
+        )
         ranked: list[tuple[int, float, Found]] = []
         for (identifier, name), (passages,) in zip(collections, answers, strict=True):
             ranked += [(rank, -one.score, _found(one, identifier, name)) for rank, one in enumerate(passages)]

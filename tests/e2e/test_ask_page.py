@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -17,6 +19,7 @@ from infra.settings import load_settings
 from pipelines.ingestion import open_knowledge
 from pipelines.librarian.librarian import Librarian
 from pipelines.questions import NOT_HERE, answering
+from pipelines.questions.evidence import Evidence
 from serving.loop import LoopThread
 from serving.roles import Roles
 from tests.e2e.conftest import Visitor
@@ -77,8 +80,11 @@ def test_an_answer_opens_its_page_beside_it(asking: tuple[str, str], visit: Call
     expect(picture).to_have_attribute("alt", "Page 2 of heart.pdf")
     page.wait_for_function("document.querySelector('#viewer-beside img').naturalWidth > 500")
     assert "conversation=" in page.url
+    # the chat stays where it is, and the chosen source is marked
+    expect(said.get_by_role("button", name="heart").first).to_have_attribute("aria-current", "true")
+    assert page.evaluate("scrollY") == 0
     said.get_by_role("button", name="Helpful", exact=True).click()
-    expect(page.locator(".wb-turn")).to_contain_text("Helpful (yours)")
+    expect(page.locator(".wb-turn")).to_contain_text("Marked helpful")
     page.locator("#question textarea").fill("Where do the memories of places and of people get stored: in the hippocampus?")
     page.locator("#send").click()
     brain = page.locator(".wb-turn", has_text="Where do the memories")
@@ -88,17 +94,68 @@ def test_an_answer_opens_its_page_beside_it(asking: tuple[str, str], visit: Call
     page.locator("#send").click()
     expect(page.locator(".wb-turn", has_text="Toronto")).to_contain_text(NOT_HERE)
     # the model may write: what no passage says is marked, what one says opens it
-    page.get_by_text("Written by the model, and checked").click()
+    page.get_by_text("Written by the language model, checked").click()
     page.locator("#question textarea").fill("Does aspirin prevent clots in the arteries?")
     page.locator("#send").click()
     wrote = page.locator(".wb-turn", has_text="Does aspirin prevent").locator("li")
     expect(wrote).to_have_count(2)
     expect(wrote.first.get_by_role("button", name="heart")).to_be_visible()
     expect(wrote.last).to_contain_text("not supported")
+    # only one document of the collection is searched where one is chosen
+    page.get_by_text("Quotes from the documents").click()
+    page.locator("#documents input").click()
+    page.get_by_role("option", name="brain.txt").click()
+    page.keyboard.press("Escape")
+    page.locator("#question textarea").fill("Does aspirin thin the blood?")
+    page.locator("#send").click()
+    expect(page.locator(".wb-turn", has_text="Does aspirin thin the blood?").last).to_contain_text(NOT_HERE)
     # the address brings the whole conversation back; the narrow page fits
     address = page.url
     narrow = visit(url, width=390, dark=True)
     narrow.context.add_cookies(visitor.context.cookies())  # pyright: ignore[reportArgumentType]
     page = narrow.open(address.removeprefix(url))
-    expect(page.locator(".wb-turn")).to_have_count(4)
+    expect(page.locator(".wb-turn")).to_have_count(5)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    # it opens at its end; a source is a sheet over the chat, which goes again and can be opened again
+    expect(page.locator(".wb-turn").last).to_be_in_viewport()
+    source = page.locator(".wb-turn").first.get_by_role("button", name="heart").first
+    for _ in range(2):
+        source.click()
+        sheet = page.get_by_role("region", name="Source")
+        expect(sheet).to_be_in_viewport()
+        assert page.evaluate("document.querySelector('.wb-cited').getBoundingClientRect().bottom - innerHeight") <= 1
+        sheet.get_by_role("button", name="Close").click()
+        expect(sheet).to_be_hidden()
+
+
+def test_an_answer_can_be_stopped_and_a_click_meanwhile_counts(
+    asking: tuple[str, str], visit: Callable[..., Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, link = asking
+    visitor = visit(url)
+    page = visitor.page()
+    page.goto(link)
+    page.goto(f"{url}/ask")
+    page.locator("#question textarea").fill(THINS)
+    page.locator("#send").click()
+    said = page.locator(".wb-turn", has_text=THINS)
+    expect(said.get_by_role("button", name="heart").first).to_be_visible()
+    read = answering.read_evidence
+
+    async def slowly(*args: Any) -> Evidence:
+        await asyncio.sleep(60)
+        return await read(*args)
+
+    monkeypatch.setattr(answering, "read_evidence", slowly)
+    page.locator("#question textarea").fill("What pumps the blood?")
+    page.locator("#send").click()
+    expect(page.locator("[data-live]")).to_contain_text("Reading")
+    page.locator("#question textarea").fill("And the brain?")
+    page.locator("#question textarea").press("Enter")
+    expect(page.locator("[data-live]")).to_contain_text("An answer is in progress. Wait for it, or select Stop.")
+    said.get_by_role("button", name="heart").first.click()
+    expect(page.locator("#viewer-beside img")).to_have_attribute("alt", "Page 2 of heart.pdf")
+    page.locator("#stop").click()
+    expect(page.locator("#send")).to_be_visible()
+    expect(page.locator(".wb-turn")).to_have_count(1)
+    expect(page.locator("#question textarea")).to_have_value("What pumps the blood?")

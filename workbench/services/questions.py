@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from sqlmodel import Session
 from infra.database import as_utc
 from infra.database.tables import User
 from infra.database.tables_questions import Conversation
-from infra.errors import InvalidInput
+from infra.errors import InvalidInput, NotFound
 from infra.telemetry import logger
 from knowledge.library import find_collection as find_row
 from pipelines.questions import Answer, Answered, AnswerOptions, Piece, Said, Searched, answer_stream, records
@@ -21,6 +22,7 @@ from pipelines.questions.tracing import traces_of
 from pipelines.questions.writers import Writer, usual_writer
 from workbench.accounts.audit import record
 from workbench.services.context import Services
+from workbench.services.knowledge import DocumentCard, list_documents
 
 log = logger(__name__)
 
@@ -54,6 +56,7 @@ async def ask(
     *,
     conversation: str | None = None,
     filters: Mapping[str, Any] | None = None,
+    documents: Sequence[tuple[str, str]] = (),
     config: str = "fast",
     writer: Writer | None = None,
 ) -> AsyncIterator[Searched | Piece | Said | Kept]:
@@ -62,29 +65,44 @@ async def ask(
     Args:
         collections: names or ids; where none is named, those that the conversation asked last.
         conversation: to go on in; a new one where none is named.
+        documents: id of a collection and of a document in it, each; where any is named, only these are searched.
         writer: by default what suits the language model that serves.
 
     Raises:
         NotFound: a collection that the person may not read or that is not there; another person's conversation.
-        InvalidInput: no collection, too many, or an empty question.
+        InvalidInput: no collection, too many, a document of another collection, or an empty question.
     """
+    only: dict[str, list[str]] = {}
+    for collection, document in documents:
+        only.setdefault(collection, []).append(document)
 
     def prepare(session: Session) -> tuple[list[tuple[str, str]], list[str]]:
         row = records.find_conversation(session, user.id, conversation) if conversation else None
         wanted = list(dict.fromkeys(collections)) or (row.collections if row else [])
         if not 1 <= len(wanted) <= MOST_COLLECTIONS:
-            raise InvalidInput(f"Name between 1 and {MOST_COLLECTIONS} collections to ask.")
+            raise InvalidInput(f"Choose 1 to {MOST_COLLECTIONS} collections.")
         rows = [find_row(session, user.id, name) for name in wanted]
         return [(one.id, one.name) for one in rows], records.earlier_questions(session, row.id) if row else []
 
     places, earlier = await services.database.run(prepare)
-    search = search_of(services.librarian, places, filters=filters, config=config)
+    if set(only) - {identifier for identifier, _ in places}:
+        raise InvalidInput("A selected document is not in the selected collections. Select its collection, or remove the document.")
+    search = search_of(services.librarian, places, filters=filters, documents=only, config=config)
     options = AnswerOptions(writer=writer or default_writer(services))
     async for event in answer_stream(question, search, services.roles, earlier=earlier, options=options):
         if isinstance(event, Answered):
             yield await _keep(services, user, event.answer, conversation, [identifier for identifier, _ in places], config)
         else:
             yield event
+
+
+async def list_choices(services: Services, user: User, collections: Sequence[str], limit: int = 500) -> list[DocumentCard]:
+    """The searchable documents of these collections that the person may read, by name; at most ``limit`` of each."""
+    found: list[DocumentCard] = []
+    for collection in collections[:MOST_COLLECTIONS]:
+        with contextlib.suppress(NotFound):  # deleted, or no longer shared, since the page was opened
+            found += [card for card in (await list_documents(services, user, collection, limit=limit))[0] if card.chunks]
+    return found
 
 
 def default_writer(services: Services) -> Writer:

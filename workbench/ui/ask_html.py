@@ -10,7 +10,8 @@ from workbench.ui.knowledge_html import address, button
 from workbench.ui.shell import chip, empty
 from workbench.ui.words import escape, percent, plural
 
-NOTHING = empty("Ask your documents", "Every sentence of an answer opens the page it stands on. What is not there is said not to be there.")
+NOTHING = empty("No questions yet", "Ask below. If the documents do not contain the answer, the reply says so.")
+NO_SOURCE = f'<div class="wb-no-source">{empty("No source selected", "Select a source in an answer to read it here.")}</div>'
 
 
 def turns_html(turns: list[dict[str, Any]]) -> str:
@@ -19,12 +20,19 @@ def turns_html(turns: list[dict[str, Any]]) -> str:
 
 
 def live_html(question: str, status: str, sentences: list[dict[str, Any]], text: str = "") -> str:
-    """An answer on its way: what is being done, the sentences that are checked, and what a model has written since."""
+    """An answer in progress: the current step, the checked sentences, and the text that is not checked yet."""
     said = "".join(f"<li>{escape(one['text'])}{_mark(one)}</li>" for one in sentences)
     if rest := unchecked(text, sentences):
         said += f'<li class="wb-quiet">{escape(rest)}</li>'
-    body = f'<ul class="wb-answer">{said}</ul><p class="wb-quiet">{escape(status)}</p>'
-    return f'<article class="wb-turn"><h2>{escape(question)}</h2>{body}</article>'
+    answer = f'<ul class="wb-answer">{said}</ul>' if said else ""
+    foot = f'<p class="wb-quiet" role="status">{escape(status)} <span data-note></span></p>'
+    return f'<article class="wb-turn" data-live><h2>{escape(question)}</h2>{answer}{foot}</article>'
+
+
+def failed_html(question: str, reason: str) -> str:
+    """A question that could not be answered, and why."""
+    note = f'<p class="wb-note bad" role="alert"><strong>The question could not be answered.</strong> {escape(reason)}</p>'
+    return f'<article class="wb-turn"><h2>{escape(question)}</h2>{note}</article>'
 
 
 def unchecked(text: str, sentences: list[dict[str, Any]]) -> str:
@@ -39,12 +47,14 @@ def _turn(turn: dict[str, Any]) -> str:
             f"<li>{_cite(turn['id'], f'p{number}', passage)}<span>{escape(_short(passage['text']))}</span></li>"
             for number, passage in enumerate(turn["passages"][:3])
         )
-        found = f'<p class="wb-quiet">The nearest passages, which do not answer it:</p><ul class="wb-near">{near}</ul>' if near else ""
+        found = (
+            f'<p class="wb-quiet">Closest passages; none of them answers the question:</p><ul class="wb-near">{near}</ul>' if near else ""
+        )
         body = f'<p class="wb-absent">{escape(turn["answer"])}</p>{found}'
     else:
         body = f'<ul class="wb-answer">{"".join(_sentence(turn["id"], n, one) for n, one in enumerate(turn["sentences"]))}</ul>'
-    sure = f"{percent(100 * turn['confidence'])} likely that the documents answer this"
-    asked = f'<span class="wb-quiet">Searched as: {escape(turn["asked"])}</span>' if turn["asked"] != turn["question"] else ""
+    sure = f"Confidence {percent(100 * turn['confidence'])}"
+    asked = f'<span class="wb-quiet">Searched for: {escape(turn["asked"])}</span>' if turn["asked"] != turn["question"] else ""
     told = f'<span class="wb-quiet">{sure}{_wrote(turn)}</span>{asked}'
     foot = f'<div class="wb-turn-end">{told}<span class="wb-tools">{_thumbs(turn)}</span></div>'
     return f'<article class="wb-turn"><h2>{escape(turn["question"])}</h2>{body}{foot}</article>'
@@ -56,14 +66,14 @@ def _sentence(answer: str, number: int, sentence: dict[str, Any]) -> str:
 
 
 def _mark(sentence: dict[str, Any]) -> str:
-    return " " + chip("not supported", "limited", "No passage says this") if sentence["support"] == "unsupported" else ""
+    return " " + chip("not supported", "limited", "No passage supports this sentence") if sentence["support"] == "unsupported" else ""
 
 
 def _wrote(turn: dict[str, Any]) -> str:
     """Which model wrote it; nothing where the sentences are quoted (also instead of written ones that nothing supported)."""
     names = [escape(one["name"]) for one in turn["models"] if one["role"] == "llm"]
     quoted = all(one["passages"] and one["text"] == " ".join(one["passages"][0]["text"].split()) for one in turn["sentences"])
-    return f". Written by {names[0]}, every sentence checked against the documents" if names and not quoted else ""
+    return f" · Written by {names[0]}; each sentence checked against the documents" if names and not quoted else ""
 
 
 def _cite(answer: str, place: str, passage: dict[str, Any]) -> str:
@@ -75,8 +85,9 @@ def _cite(answer: str, place: str, passage: dict[str, Any]) -> str:
 
 
 def _thumbs(turn: dict[str, Any]) -> str:
-    up, down = (" (yours)" if turn["feedback"] == value else "" for value in (1, -1))
-    return button(f"Helpful{up}", "up", turn["id"]) + button(f"Not helpful{down}", "down", turn["id"])
+    up, down = (turn["feedback"] == value for value in (1, -1))
+    liked = button("Marked helpful" if up else "Helpful", "up", turn["id"])
+    return liked + button("Marked not helpful" if down else "Not helpful", "down", turn["id"])
 
 
 def viewer_html(found: Cited, passage: dict[str, Any]) -> str:
@@ -86,9 +97,9 @@ def viewer_html(found: Cited, passage: dict[str, Any]) -> str:
     relevance = chip(f"relevance {percent(100 * passage['score'])}", "good" if passage["score"] >= 0.5 else "limited")
     entailed = passage.get("entailed")
     support = "" if entailed is None else chip(f"support {percent(100 * entailed)}", "good" if entailed >= 0.5 else "limited")
-    changed = '<p class="wb-why">The document was replaced since; this is what stands there now.</p>' if found.changed else ""
+    changed = '<p class="wb-why">Document replaced since; this is its current text.</p>' if found.changed else ""
     if found.version is not None:
-        changed = f'<p class="wb-quiet">Version {found.version}, which was cited. The document was replaced since.</p>'
+        changed = f'<p class="wb-quiet">Version {found.version}, as cited. Document replaced since.</p>'
     if found.pdf:
         asked = {
             "collection": passage["collection_id"],
@@ -102,13 +113,14 @@ def viewer_html(found: Cited, passage: dict[str, Any]) -> str:
         quote = f"<mark data-here>{escape(found.quote)}</mark>"
         shown = f'<div class="wb-verbatim wb-tall">{escape(found.before)}{quote}{escape(found.after)}</div>'
     head = f'<h3><a href="{escape(link)}">{escape(found.title)}</a></h3><p class="wb-quiet">{where} {relevance} {support}</p>'
-    return f'<section class="wb-card wb-cited">{head}{changed}{shown}</section>'
+    close = '<button type="button" class="wb-button small" data-close>Close</button>'
+    return f'<section class="wb-card wb-cited" tabindex="0" role="region" aria-label="Source">{close}{head}{changed}{shown}</section>'
 
 
 def history_html(conversations: list[dict[str, Any]], current: str) -> str:
     """A person's conversations, as links."""
     if not conversations:
-        return '<p class="wb-quiet">Nothing is found.</p>'
+        return '<p class="wb-quiet">No conversations found.</p>'
     rows = "".join(
         f'<li><a href="/ask?conversation={one["id"]}"{" aria-current=page" if one["id"] == current else ""}>{escape(one["title"])}</a></li>'
         for one in conversations
@@ -117,7 +129,7 @@ def history_html(conversations: list[dict[str, Any]], current: str) -> str:
 
 
 def reading_text(count: int) -> str:
-    return f"Reading {plural(count, 'passage')}" if count else "Nothing was found"
+    return f"Reading {plural(count, 'passage')}" if count else "No passages found"
 
 
 def _name(passage: dict[str, Any]) -> str:

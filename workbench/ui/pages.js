@@ -38,7 +38,7 @@
     } catch { /* the name is a nicety */ }
   }
 
-  // Notices: how many are unread, asked now and then while the page is looked at; opening the list reads them.
+  // Notifications: asked for now and then while the page is looked at. One is read when it is opened or marked as read.
   async function news() {
     const place = document.querySelector("[data-news]");
     if (!place || document.hidden) return;
@@ -49,20 +49,42 @@
       const count = place.querySelector("[data-unread]");
       count.hidden = !said.unread;
       count.textContent = said.unread > 99 ? "99+" : said.unread;
-      if (place.open || !said.notifications.length) return;
-      place.querySelector("[data-notices]").replaceChildren(...said.notifications.map((one) => {
-        const link = document.createElement("a");
-        link.href = one.link;
-        if (!one.read) link.className = "unread";
-        const when = document.createElement("small");
-        when.textContent = new Date(one.created_at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-        link.append(one.text, when);
-        return link;
-      }));
+      place.querySelector("summary").setAttribute("aria-label", said.unread ? `Notifications, ${said.unread} unread` : "Notifications");
+      const shown = JSON.stringify(said);
+      const list = place.querySelector("[data-notices]");
+      if (list.dataset.shown === shown || !said.notifications.length) return;
+      list.dataset.shown = shown;
+      list.replaceChildren(...notices(said));
     } catch { /* the gateway is being restarted: asked again soon */ }
   }
-  const readNews = () => fetch("/notifications/read", { method: "POST", credentials: "same-origin" })
-    .then(() => document.querySelectorAll("[data-unread]").forEach((count) => { count.hidden = true; }), () => {});
+  function element(name, properties, ...children) {
+    const made = Object.assign(document.createElement(name), properties);
+    made.append(...children);
+    return made;
+  }
+  function notices(said) {
+    const head = element("p", { className: "wb-news-head" }, element("strong", {}, "Notifications"));
+    if (said.unread) {
+      const all = element("button", { type: "button", className: "wb-link" }, "Mark all as read");
+      all.dataset.readAll = "";
+      head.append(all);
+    }
+    return [head, ...said.notifications.map((one) => {
+      const time = new Date(one.created_at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+      const link = element("a", { href: one.link }, one.text, element("small", {}, time));
+      const row = element("div", { className: one.read ? "wb-notice" : "wb-notice unread" }, link);
+      if (one.read) return row;
+      link.dataset.opens = one.id;
+      const read = element("button", { type: "button", title: "Mark as read" }, "✓");
+      read.setAttribute("aria-label", "Mark as read");
+      read.dataset.read = one.id;
+      row.append(read);
+      return row;
+    })];
+  }
+  const readNews = (which) => fetch("/notifications/read", {
+    method: "POST", credentials: "same-origin", keepalive: true, headers: { "Content-Type": "application/json" }, body: JSON.stringify(which),
+  }).then(news, () => {});
 
   function show(labels, mm) {
     const viewer = document.getElementById("viewer");
@@ -87,8 +109,10 @@
       document.body.classList.toggle("dark", dark);
       return;
     }
-    const opened = target.closest("[data-news] summary");
-    if (opened && !opened.parentElement.open && !opened.querySelector("[data-unread]").hidden) readNews();
+    if (target.closest("[data-read-all]")) return void readNews({});
+    const read = target.closest("[data-read]") || target.closest("[data-opens]");
+    if (read) readNews({ id: read.dataset.read || read.dataset.opens });
+    if (read?.dataset.read) return;
     for (const menu of document.querySelectorAll("details.wb-menu[open]")) if (!menu.contains(target)) menu.open = false;
   });
   document.addEventListener("keydown", (event) => {

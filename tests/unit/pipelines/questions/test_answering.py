@@ -8,7 +8,15 @@ import pytest
 from infra.errors import InvalidInput, ModelMissing
 from pipelines.questions import NOT_HERE, Answered, AnswerOptions, Piece, Said, Searched, answer, answer_stream
 from pipelines.questions.calibration import Calibration, shipped
-from pipelines.questions.evidence import LONG, QUESTION_FEATURES, SENTENCE_FEATURES, question_features, sentences_of
+from pipelines.questions.evidence import (
+    LONG,
+    QUESTION_FEATURES,
+    SENTENCE_FEATURES,
+    Candidate,
+    question_features,
+    sentences_of,
+    with_heading,
+)
 from pipelines.questions.followup import standalone
 from pipelines.questions.logistic import Logistic, auroc, fit
 from tests.unit.pipelines.questions.conftest import BRAIN, HEART, Script, found
@@ -103,6 +111,22 @@ def test_a_table_is_cut_at_its_lines():
     assert " ".join(one.text for one in got).split() == rows.split()
     endless = "word " * 300
     assert len(sentences_of([found("a", endless)])) == 1
+
+
+@pytest.mark.parametrize("gap", ["\n", "\n\n"])
+def test_a_heading_and_its_table_are_cited_together(gap):
+    rows = "\t2022\t2023\nDrugs\t10\t12\nDevices | 4 | 5"
+    text = f"Some text before it.\n\nNet sales by segment{gap}{rows}\n\nSales grew in both years."
+    passage = found("10k.pdf", text, page=3)
+    table = f"Net sales by segment{gap}{rows}"
+    for cited in ("Net sales by segment", "Devices | 4 | 5", "Drugs\t10\t12\nDevices | 4 | 5"):
+        start = passage.passage.start + text.index(cited)
+        whole = with_heading(Candidate(passage, 3, start, start + len(cited), cited))
+        assert whole.text == table[: len(whole.text)] and whole.text.startswith("Net sales") and cited in whole.text
+        assert text[whole.start - passage.passage.start : whole.end - passage.passage.start] == whole.text
+        assert "Drugs" in whole.text and whole.page == 3
+    (last,) = [one for one in sentences_of([passage]) if one.text.startswith("Sales grew")]
+    assert with_heading(last) == last
 
 
 def test_logistic_regression_finds_what_made_the_data():
