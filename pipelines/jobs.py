@@ -8,9 +8,10 @@ happens twice, the id makes it one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
@@ -77,7 +78,7 @@ class Jobs:
                 raise
             if existing.pipeline != pipeline or existing.input != dict(input):
                 raise Conflict(
-                    f"The idempotency key '{idempotency_key}' was used for another analysis. Use a new key.", job_id=existing.id
+                    f"The idempotency key '{idempotency_key}' was already used for another request. Use a new key.", job_id=existing.id
                 ) from None
             job = existing
         await self._launch(job)
@@ -99,6 +100,30 @@ class Jobs:
             if pipeline:
                 query = query.where(AnalysisJob.pipeline == pipeline)
             return list(session.exec(query.order_by(col(AnalysisJob.created_at).desc()).limit(limit)))
+
+        return await self._database.run(work)
+
+    async def page(
+        self, owner_id: str, *, limit: int, offset: int = 0, pipeline: str | None = None, states: Sequence[str] = (), containing: str = ""
+    ) -> tuple[list[AnalysisJob], int]:
+        """A person's jobs from ``offset`` on, newest first, and how many there are in all.
+
+        Args:
+            states: only jobs in one of these; all where none is named.
+            containing: only jobs whose title has this text.
+        """
+
+        def work(session: Session) -> tuple[list[AnalysisJob], int]:
+            wanted = [AnalysisJob.owner_id == owner_id]
+            if pipeline:
+                wanted.append(AnalysisJob.pipeline == pipeline)
+            if states:
+                wanted.append(col(AnalysisJob.state).in_(states))
+            if text := containing.strip().lower():
+                wanted.append(func.lower(col(AnalysisJob.title)).contains(text, autoescape=True))
+            count = session.exec(select(func.count()).select_from(AnalysisJob).where(*wanted)).one()
+            rows = select(AnalysisJob).where(*wanted).order_by(col(AnalysisJob.created_at).desc(), col(AnalysisJob.id))
+            return list(session.exec(rows.offset(max(offset, 0)).limit(limit))), count
 
         return await self._database.run(work)
 
@@ -171,20 +196,20 @@ class Jobs:
         """
         parent = await self.get(job_id, owner_id)
         if parent.state not in ENDED:
-            raise Conflict(f"The job '{parent.title}' is still {parent.state}. Cancel it first, or wait for it.")
+            raise Conflict(f"The job '{parent.title}' is still {parent.state}. Cancel it or wait until it ends.")
         stage = from_stage or parent.stage or (parent.plan[0] if parent.plan else None)
         definition = self.catalog.pipeline(parent.pipeline)
         fresh = stage is None or stage == parent.plan[0]
         if from_stage is not None and from_stage not in parent.plan:
             if from_stage != definition.plan[0]:
-                raise InvalidInput(f"The job has no stage '{from_stage}'. Its stages are: {', '.join(parent.plan)}.")
+                raise InvalidInput(f"Unknown stage '{from_stage}'. Stages: {', '.join(parent.plan)}.")
             fresh = True
         if not fresh:
             finished = await self._workflows.finished_steps(job_id)
             before = parent.plan[: parent.plan.index(stage)]  # type: ignore[arg-type]
             if missing := [name for name in before if name not in finished]:
                 raise InvalidInput(
-                    f"The job never finished the stage '{missing[0]}', so it cannot begin at '{stage}'. Begin there instead."
+                    f"The job has not finished stage '{missing[0]}', so it cannot start at '{stage}'. Start at '{missing[0]}'."
                 )
         chosen = {**parent.options, **(options or {})}
         chosen["models"] = {**(parent.options.get("models") or {}), **(models or {})}
@@ -239,7 +264,7 @@ def _insert(session: Session, job: AnalysisJob) -> None:
 def _visible(session: Session, job_id: str, owner_id: str | None) -> AnalysisJob:
     job = session.get(AnalysisJob, job_id)
     if job is None or (owner_id is not None and job.owner_id != owner_id and not _sees_all(session, owner_id)):
-        raise NotFound(f"There is no job {job_id}.")
+        raise NotFound(f"Job not found: {job_id}.")
     return job
 
 

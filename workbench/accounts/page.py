@@ -19,8 +19,8 @@ def sign_in_page(*, next_path: str = "/", name: str = "", problem: str = "", not
       <input id="password" name="password" type="password" autocomplete="current-password" required>
       <button type="submit">Sign in</button>
     </form>"""
-    footer = "No password yet? Run <code>workbench login</code> on the machine where it runs, and open the link it prints."
-    return _page("Sign in to go on.", form, problem=problem, notice=notice, footer=footer)
+    footer = "No password yet? Run <code>workbench login</code> on the machine that runs the workbench, and open the link it prints."
+    return _page("Sign in to continue.", form, problem=problem, notice=notice, footer=footer)
 
 
 def password_page(*, name: str, has_password: bool, problem: str = "", notice: str = "") -> str:
@@ -31,22 +31,29 @@ def password_page(*, name: str, has_password: bool, problem: str = "", notice: s
       {current if has_password else ""}
       <label for="password">New password</label>
       <input id="password" name="password" type="password" autocomplete="new-password" minlength="10" required>
-      <button type="submit">{"Change" if has_password else "Set"} the password</button>
+      <button type="submit">{"Change" if has_password else "Set"} password</button>
     </form>"""
-    return _page(f"The password of {escape(name)}.", form, problem=problem, notice=notice, footer='<a href="/">Back to the workbench</a>')
+    footer = '<a href="/">Back to the workbench</a>'
+    return _page(f"Password of {escape(name)}", form, problem=problem, notice=notice, footer=footer, title="Password")
 
 
 def replace_session_page(*, secret: str, next_path: str, here: str, wanted: str) -> str:
     """HTML that asks whether a one-time link of another account is to replace the session."""
     form = f"""<p>You are signed in as <b>{escape(here)}</b>. This link signs in <b>{escape(wanted)}</b>.
-      Go on only if you expected a link for {escape(wanted)}.</p>
+      Continue only if you expected a link for {escape(wanted)}.</p>
     <form method="post" action="/auth/link">
       <input type="hidden" name="secret" value="{escape(secret)}">
       <input type="hidden" name="next" value="{escape(next_path)}">
       <button type="submit">Sign in as {escape(wanted)}</button>
     </form>"""
     footer = f'<a href="/">Stay signed in as {escape(here)}</a>'
-    return _page("Another account", form, problem="", notice="", footer=footer)
+    return _page("Switch account?", form, problem="", notice="", footer=footer)
+
+
+def not_found_page(detail: str) -> str:
+    """HTML for an address where nothing is."""
+    form = f"""<p style="margin:0 0 16px">{escape(detail)}</p><p style="margin:0"><a href="/">Go to the home page</a></p>"""
+    return _page("Page not found", form, problem="", notice="", footer="Error 404", title="Page not found")
 
 
 def safe_next(path: str | None) -> str:
@@ -56,10 +63,10 @@ def safe_next(path: str | None) -> str:
     return "/" if path.startswith("/auth/") and not path.startswith("/auth/password") else path
 
 
-def _page(lead: str, form: str, *, problem: str, notice: str, footer: str) -> str:
+def _page(lead: str, form: str, *, problem: str, notice: str, footer: str, title: str = "Sign in") -> str:
     note = ""
     if problem:
         note = f'<p class="note bad" role="alert">{escape(problem)}</p>'
     elif notice:
         note = f'<p class="note good" role="status">{escape(notice)}</p>'
-    return Template(TEMPLATE.read_text()).substitute(lead=lead, note=note, form=form, footer=footer)
+    return Template(TEMPLATE.read_text()).substitute(title=title, lead=lead, note=note, form=form, footer=footer)

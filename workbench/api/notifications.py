@@ -1,4 +1,4 @@
-"""What the workbench has to tell a person: ``/notifications``."""
+"""A person's notifications: ``/notifications``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from workbench.services.notifications import list_notifications, mark_read
 
 
 class ReadRequest(BaseModel):
-    """What has been read."""
+    """Which notifications to mark as read; all where neither field is given."""
 
     model_config = ConfigDict(extra="forbid")
 
-    job: str | None = Field(None, description="Only what this job had to say; without it, everything.")
+    id: str | None = Field(None, description="Only this notification.")
+    job: str | None = Field(None, description="Only the notifications of this job.")
 
 
 def notification_routes(services: Services) -> APIRouter:
     """Routes below ``/notifications``."""
     routes = APIRouter(prefix="/notifications", tags=["notifications"])
 
-    @routes.get("", summary="What your jobs have to say, newest first")
+    @routes.get("", summary="Your latest notifications, newest first")
     async def latest(user: Someone) -> JSONResponse:
         unread, found = await list_notifications(services, user)
         said = [
@@ -41,9 +42,10 @@ def notification_routes(services: Services) -> APIRouter:
         ]
         return JSONResponse({"unread": unread, "notifications": said}, headers={"Cache-Control": "no-store"})
 
-    @routes.post("/read", status_code=204, summary="They have been read")
+    @routes.post("/read", status_code=204, summary="Mark notifications as read")
     async def read(user: Someone, asked: ReadRequest | None = None) -> Response:
-        await mark_read(services, user, asked.job if asked else None)
+        asked = asked or ReadRequest()
+        await mark_read(services, user, notification_id=asked.id, job_id=asked.job)
         return Response(status_code=204)
 
     return routes

@@ -7,12 +7,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
-from starlette.types import Send
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope, Send
 
 from infra.errors import InvalidInput, NotAllowed, NotFound, NotSignedIn, WorkbenchError, find_workbench_error
 from infra.telemetry import correlation_id, logger
+from workbench.accounts.page import not_found_page
 
 log = logger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -25,8 +27,8 @@ def problem_of(error: BaseException) -> WorkbenchError:
         return found
     log.error("unexpected error", exc_info=error)
     return WorkbenchError(
-        f"Something went wrong that should not have ({type(error).__name__}). "
-        f"The log has the details under the correlation id {correlation_id()}: `workbench logs gateway`."
+        f"Unexpected error ({type(error).__name__}). "
+        f"Details are in the log under correlation ID {correlation_id()}: `workbench logs gateway`."
     )
 
 
@@ -60,9 +62,22 @@ def problem_response(error: BaseException, *, status: int | None = None) -> Resp
     return Response(content, status_code=status or problem.status, media_type=MEDIA_TYPE, headers=headers_of(problem))
 
 
-async def send_problem(error: BaseException, send: Send) -> None:
-    """The same from an ASGI layer that has no request yet."""
-    response = problem_response(error)
+def wants_html(method: str, headers: Headers) -> bool:
+    """Whether a browser asks for a page (programs, and scripts of pages, accept anything or JSON)."""
+    return method in ("GET", "HEAD") and "text/html" in headers.get("accept", "")
+
+
+def error_response(error: BaseException, method: str, headers: Headers) -> Response:
+    """The response to a request: a page where a browser asks for what is not there, else a problem document."""
+    problem = find_workbench_error(error)
+    if isinstance(problem, NotFound) and wants_html(method, headers):
+        return HTMLResponse(not_found_page(problem.message), status_code=404, headers={"Cache-Control": "no-store"})
+    return problem_response(error)
+
+
+async def send_problem(error: BaseException, send: Send, scope: Scope | None = None) -> None:
+    """The same from an ASGI layer; with the request's ``scope``, a browser gets a page where nothing is found."""
+    response = problem_response(error) if scope is None else error_response(error, scope["method"], Headers(scope=scope))
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": response.body})
 
@@ -70,8 +85,8 @@ async def send_problem(error: BaseException, send: Send) -> None:
 def install_problems(app: FastAPI) -> None:
     """Give every error of ``app``'s routes as a problem document."""
 
-    async def ours(_: Request, error: Exception) -> Response:
-        return problem_response(error)
+    async def ours(request: Request, error: Exception) -> Response:
+        return error_response(error, request.method, request.headers)
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -79,9 +94,11 @@ def install_problems(app: FastAPI) -> None:
         said = "; ".join(f"{item['field']}: {item['message']}" for item in fields[:5])
         return problem_response(InvalidInput(f"The request is not valid. {said}", fields=fields))
 
-    async def plain(_: Request, error: Exception) -> Response:
+    async def plain(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         problem = _of_status(error.status_code, str(error.detail))
+        if error.status_code == 404 and wants_html(request.method, request.headers):
+            return error_response(problem, request.method, request.headers)
         response = problem_response(problem, status=error.status_code)
         response.headers.update(error.headers or {})
         return response
@@ -93,6 +110,6 @@ def install_problems(app: FastAPI) -> None:
 
 def _of_status(status: int, detail: str) -> WorkbenchError:
     if status == 404:
-        return NotFound("There is nothing at this address." if detail == "Not Found" else detail)
+        return NotFound("Nothing exists at this address. Check it, or go back." if detail == "Not Found" else detail)
     known: dict[int, type[WorkbenchError]] = {401: NotSignedIn, 403: NotAllowed}
     return known.get(status, InvalidInput if status < 500 else WorkbenchError)(detail)

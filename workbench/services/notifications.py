@@ -1,4 +1,4 @@
-"""Sentences for a person that no one has read yet: a job of theirs is ready, or failed."""
+"""Notifications: a job of a person has finished or failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHOWN = 20
 
 
 async def list_notifications(services: Services, user: User) -> tuple[int, list[tuple[Notification, str | None]]]:
-    """How many are unread, and the person's latest, newest first, each with the pipeline of its job (None without one)."""
+    """Number of unread ones, and the person's latest, newest first, each with the pipeline of its job (None without one)."""
 
     def find(session: Session) -> tuple[int, list[tuple[Notification, str | None]]]:
         mine = col(Notification.user_id) == user.id
@@ -29,11 +29,13 @@ async def list_notifications(services: Services, user: User) -> tuple[int, list[
     return await services.database.run(find)
 
 
-async def mark_read(services: Services, user: User, job_id: str | None = None) -> None:
-    """All of the person's are read; with ``job_id`` only what that job had to say."""
+async def mark_read(services: Services, user: User, *, notification_id: str | None = None, job_id: str | None = None) -> None:
+    """Mark the person's notifications as read: one, those of a job, or all where neither is named."""
 
     def work(session: Session) -> None:
         change = update(Notification).where(col(Notification.user_id) == user.id, col(Notification.read_at).is_(None))
+        if notification_id is not None:
+            change = change.where(col(Notification.id) == notification_id)
         if job_id is not None:
             change = change.where(col(Notification.job_id) == job_id)
         session.exec(change.values(read_at=now()))  # type: ignore[call-overload]

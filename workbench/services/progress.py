@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -64,8 +65,19 @@ async def job_progress(services: Services, user: User, job_id: str) -> JobProgre
 
 
 async def list_progress(services: Services, user: User, limit: int = 100, *, pipeline: str | None = None) -> list[JobProgress]:
-    """The person's jobs, of all pipelines or of one, newest first. Only the stages' names and titles are told, not their durations."""
-    jobs = await services.jobs.list(user.id, limit, pipeline)
+    """The person's jobs, of all pipelines or of one, newest first. Stages have names and titles, no durations."""
+    return _progress_of(services, await services.jobs.list(user.id, limit, pipeline))
+
+
+async def page_of_progress(
+    services: Services, user: User, *, limit: int, offset: int = 0, pipeline: str | None = None, states: Sequence[str] = (), text: str = ""
+) -> tuple[list[JobProgress], int]:
+    """The person's jobs from ``offset`` on, newest first, and how many match in all; narrowed as in ``JobService.page``."""
+    jobs, count = await services.jobs.page(user.id, limit=limit, offset=offset, pipeline=pipeline, states=states, containing=text)
+    return _progress_of(services, jobs), count
+
+
+def _progress_of(services: Services, jobs: Sequence[AnalysisJob]) -> list[JobProgress]:
     at = now()
     titles = {job.pipeline: _titles(services, job) for job in jobs}
     return [JobProgress(job, stages_of(job, [], titles[job.pipeline], at), _span(job, at)) for job in jobs]

@@ -83,7 +83,7 @@ class Door:
         try:
             await self._handler(scope)(scope, receive, send, _person(scope))
         except WorkbenchError as error:
-            await send_problem(error, send)
+            await send_problem(error, send, scope)
 
     def _handler(self, scope: Scope) -> Handler:
         path, method = scope["path"], scope["method"]
@@ -97,7 +97,7 @@ class Door:
                 return self._file
             if found := self.handlers.get((method, called)):
                 return found
-        raise NotFound("There is nothing at this address.")
+        raise NotFound("Nothing exists at this address. Check it, or go back.")
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, user: User) -> None:
         await self.app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Home: what this is, the latest results of both programmes, what waits for a person, and what serves."""
+"""Home: the pages, the latest results, open reviews, and the models in use."""
 
 from __future__ import annotations
 
@@ -15,27 +15,54 @@ from workbench.ui.shell import HIDDEN, bottom_line, empty, html, panel, person, 
 from workbench.ui.stages import underway_html
 from workbench.ui.words import plural
 
-LEAD = """<div class="wb-lead"><h1>Findings that open what they rest on</h1>
-<p>A brain MRI becomes a report in which every sentence is measured, seen or cited. A document is checked against your policies,
-requirement by requirement, with the evidence on both sides. Each result names the model versions that made it.</p></div>"""
+LEAD = """<div class="wb-lead"><h1>Workbench</h1>
+<p>Analyze brain MRI scans, check documents against policies, and ask questions about your documents. Results link to their evidence
+and name the model versions used.</p></div>"""
 
-PROGRAMMES = """<p><b>Imaging.</b> Drop a brain MRI (NIfTI, MGZ, NRRD or DICOM). You get a segmentation, volumes of left and right,
-and a report to check and download. <a href="/imaging">Analyse a scan</a></p>
-<p><b>Compliance.</b> Drop a contract, a procedure or a privacy policy. Every requirement of your policies gets a verdict with its
-evidence, a score that explains itself, and what to do about each gap. <a href="/compliance">Check a document</a></p>"""
+ROOMS = (
+    (
+        "Imaging",
+        "/imaging",
+        "Upload a brain MRI (NIfTI, MGZ, NRRD or DICOM) to get a segmentation, volumes and a report.",
+        "Analyze a scan",
+    ),
+    (
+        "Cohorts",
+        "/cohorts",
+        "Analyze many scans at once, compare their volumes, or combine the sequences of one visit.",
+        "Analyze a cohort",
+    ),
+    (
+        "Compliance",
+        "/compliance",
+        "Check a contract, procedure or privacy policy against the requirements of your policies.",
+        "Check a document",
+    ),
+    ("Knowledge", "/knowledge", "Create collections of documents, and search and edit what was read from them.", "Open collections"),
+    ("Ask", "/ask", "Ask questions about your collections. Answers cite their sources.", "Ask a question"),
+    ("Activity", "/activity", "See, cancel and retry all your jobs.", "Open activity"),
+)
+
+
+def rooms_html() -> str:
+    """What each page is for, with the way to it."""
+    return (
+        '<div class="wb-rooms">'
+        + "".join(
+            f'<a class="wb-room" href="{address}" aria-label="{name}: {action}"><b>{name}</b><span>{text}</span><em>{action}</em></a>'
+            for name, address, text, action in ROOMS
+        )
+        + "</div>"
+    )
 
 
 def home_page(services: Services, blocks: gr.Blocks) -> None:
     """Lay out the page in the current Blocks."""
     top_bar("Home")
-    html(LEAD)
+    html(LEAD + rooms_html())
     latest = html()
     checked = html()
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=320):
-            html(panel("Two programmes", f'<div class="wb-prose">{PROGRAMMES}</div>'))
-        with gr.Column(scale=3, min_width=320):
-            serving = html(panel("What serves", '<p class="wb-quiet">Asking the models …</p>'))
+    serving = html(panel("Models", '<p class="wb-quiet">Loading …</p>'))
     bottom_line()
 
     @told
@@ -46,10 +73,10 @@ def home_page(services: Services, blocks: gr.Blocks) -> None:
         if not cards and underway:
             return underway
         if not cards:
-            body = empty("No results yet", 'Begin with a scan of yours, or with a sample: <a href="/imaging">analyse a scan</a>.')
+            body = empty("No results yet", 'Upload a scan or use a sample: <a href="/imaging">analyze a scan</a>.')
         else:
             body = results_html(cards)
-        return f'{underway}<div class="wb-heading"><h2>Latest results</h2><a href="/activity">All analyses</a></div>{body}'
+        return f'{underway}<div class="wb-heading"><h2>Latest results</h2><a href="/activity">All jobs</a></div>{body}'
 
     @told
     async def show_checked(request: gr.Request) -> str:
@@ -66,7 +93,7 @@ def home_page(services: Services, blocks: gr.Blocks) -> None:
     @told
     async def show_serving(request: gr.Request) -> str:
         person(request)
-        return panel("What serves", roles_html(await list_roles(services)))
+        return panel("Models", roles_html(await list_roles(services)))
 
     blocks.load(show_latest, None, latest, **HIDDEN)
     blocks.load(show_checked, None, checked, **HIDDEN)

@@ -33,6 +33,13 @@ PAGES = (
 )
 
 
+BELL = (
+    '<svg viewBox="0 0 24 24" width="20" height="20" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" '
+    'stroke-linejoin="round" aria-hidden="true"><path d="M6 9a6 6 0 0 1 12 0c0 6 2.5 7.5 2.5 7.5h-17S6 15 6 9"/>'
+    '<path d="M10 20a2.2 2.2 0 0 0 4 0"/></svg>'
+)
+
+
 def person(request: gr.Request) -> User:
     """The person behind an event of a page.
 
@@ -41,7 +48,7 @@ def person(request: gr.Request) -> User:
     """
     user = user_of(request.request) if request and request.request else None
     if user is None:
-        raise NotSignedIn("You are signed out. Reload the page to sign in again.")
+        raise NotSignedIn("You are signed out. Reload the page to sign in.")
     return user
 
 
@@ -54,22 +61,22 @@ def top_bar(active: str) -> gr.HTML:
     """The bar with the pages; ``active`` is the name of the one that is shown."""
     links = "".join(f'<a href="{address}"{" aria-current=page" if name == active else ""}>{name}</a>' for name, address in PAGES)
     return html(
-        f"""<header class="wb-bar"><a class="wb-brand" href="/">Workbench</a><nav aria-label="Pages">{links}</nav>
-        <details class="wb-menu wb-news" data-news><summary aria-label="Notifications">Notices<b data-unread hidden></b></summary>
-        <div data-notices><p>Nothing yet. What your analyses have to say is told here.</p></div></details>
+        f"""<a class="wb-skip" href="#content">Skip to content</a>
+        <header class="wb-bar"><a class="wb-brand" href="/">Workbench</a><nav aria-label="Pages">{links}</nav>
+        <details class="wb-menu wb-news" data-news>
+        <summary aria-label="Notifications" title="Notifications">{BELL}<b data-unread hidden></b></summary>
+        <div data-notices><p>No notifications</p></div></details>
         <details class="wb-menu"><summary data-me>Account</summary><div>
         <button type="button" data-theme-toggle>Light or dark</button>
         <a href="/settings">Settings</a><a href="/people" data-owner hidden>People</a><a href="/docs">API</a><a href="/mlflow/">MLflow</a>
         <form method="post" action="/auth/sign-out"><button type="submit">Sign out</button></form>
-        </div></details></header>""",
+        </div></details></header><span id="content" tabindex="-1"></span>""",
         elem_classes="wb-top",
     )
 
 
 def bottom_line() -> gr.HTML:
-    return html(
-        '<footer class="wb-foot">For research. Not a medical device: nothing here is a diagnosis, and nothing here replaces one.</footer>'
-    )
+    return html('<footer class="wb-foot">For research use only. Not a medical device; not for diagnosis.</footer>')
 
 
 def told(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -80,14 +87,14 @@ def told(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]
         try:
             return await handler(*args, **kwargs)
         except WorkbenchError as error:
-            raise gr.Error(escape(error.message), title="That did not work", duration=12, print_exception=False) from error
+            raise gr.Error(escape(error.message), title="Error", duration=12, print_exception=False) from error
         except gr.Error:
             raise
         except Exception as error:
             log.error("a page's handler failed", handler=handler.__name__, exc_info=error)
             raise gr.Error(
-                f"Something went wrong that should not have. The gateway's log has the details (correlation id {correlation_id()}).",
-                title="An error of the workbench", duration=12, print_exception=False,
+                f"Unexpected error. Details are in the gateway's log (correlation ID {correlation_id()}).",
+                title="Internal error", duration=12, print_exception=False,
             ) from error  # fmt: skip
 
     return wrapped

@@ -106,9 +106,16 @@ def theme() -> gr.themes.Base:
     )
 
 
+# The pages' styles arrive after Gradio has drawn its own navigation and footer once; these must be hidden from the first paint.
+EARLY_STYLES = (
+    ".nav-holder, gradio-app footer:not(.wb-foot), body > footer { display: none !important; }"
+    "html { background: #f5f8fb; } @media (prefers-color-scheme: dark) { html { background: #0b1120; } }"
+)
+
+
 def head() -> str:
     """What goes into every page's head: the pages' own script, and the wish for the person's light or dark."""
-    return f'<meta name="color-scheme" content="light dark"><script>{SCRIPT.read_text()}</script>'
+    return f'<meta name="color-scheme" content="light dark"><style>{EARLY_STYLES}</style><script>{SCRIPT.read_text()}</script>'
 
 
 def chart_template() -> go.layout.Template:

@@ -21,6 +21,8 @@ async def test_what_a_job_has_to_say_is_told_until_it_is_read(running):
             (broken, False),
             (ready, True),
         ]
+        assert client.post("/notifications/read", json={"id": second["id"]}).status_code == 204
+        assert client.get("/notifications").json()["unread"] == 1  # read already; the other one is not
         assert client.post("/notifications/read").status_code == 204
         assert client.get("/notifications").json()["unread"] == 0
 

@@ -48,7 +48,7 @@ async def test_what_needs_the_runners_database_says_so(jobs):
 
 
 async def test_an_unknown_pipeline_is_not_accepted(jobs):
-    with pytest.raises(NotFound, match="There are: trial"):
+    with pytest.raises(NotFound, match="Available: trial"):
         await jobs.submit("other", owner_id="u", title="T", input={})
 
 
@@ -58,3 +58,15 @@ async def test_a_database_that_is_away_is_unavailable(settings):
     with pytest.raises(Unavailable):
         await workflows.start("j", "trial", ["a"])
     workflows.close()
+
+
+async def test_pages_of_jobs_are_narrowed_by_type_state_and_title(jobs):
+    for title in ("First scan", "Second scan", "A 100 % contract"):
+        await jobs.submit("trial", owner_id="u", title=title, input={"marks": "m"})
+    found, count = await jobs.page("u", limit=2)
+    assert count == 3 and [one.title for one in found] == ["A 100 % contract", "Second scan"]
+    assert [one.title for one in (await jobs.page("u", limit=2, offset=2))[0]] == ["First scan"]
+    assert (await jobs.page("u", limit=5, containing="SCAN"))[1] == 2
+    assert (await jobs.page("u", limit=5, containing="100 %"))[1] == 1 and (await jobs.page("u", limit=5, containing="_"))[1] == 0
+    assert (await jobs.page("u", limit=5, states=("done",))) == ([], 0)
+    assert (await jobs.page("u", limit=5, pipeline="other"))[1] == 0 and (await jobs.page("someone", limit=5))[1] == 0
