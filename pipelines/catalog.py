@@ -29,7 +29,7 @@ class Catalog:
             NotFound: there is no such pipeline.
         """
         if name not in self.entries:
-            raise NotFound(f"There is no pipeline '{name}'. There are: {', '.join(self.entries)}.")
+            raise NotFound(f"Unknown pipeline '{name}'. Available: {', '.join(self.entries)}.")
         module, _, attribute = self.entries[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
 

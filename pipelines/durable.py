@@ -78,9 +78,9 @@ async def _asked(work: Callable[[], Result]) -> Result:
     try:
         return await asyncio.to_thread(work)
     except of_dbos.DBOSNonExistentWorkflowError as error:
-        raise NotFound("The record of the job that this one continues is not there any more. Start the analysis anew.") from error
+        raise NotFound("The earlier job is no longer in the job database. Start a new job.") from error
     except (SQLAlchemyError, of_dbos.DBOSException) as error:
-        away = Unavailable("The record of durable jobs does not answer for now. Try again in a few seconds.")
+        away = Unavailable("Job database unavailable. Try again in a few seconds.")
         raise storage_full(error) or away from error
 
 

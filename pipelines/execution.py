@@ -40,7 +40,7 @@ def find_stage(pipeline: Pipeline, name: str) -> Stage:
         return pipeline.stage(name)
     except KeyError as error:
         raise ConfigurationError(
-            f"This version of the program has no stage '{name}' in the pipeline {pipeline.name}. Start the analysis anew.",
+            f"This version of the program has no stage '{name}' in the pipeline {pipeline.name}. Start a new job.",
             pipeline=pipeline.name,
         ) from error
 
@@ -50,13 +50,9 @@ def checked(name: str, added: State | None) -> State:
     try:
         text = json.dumps(added or {}, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise WorkbenchError(
-            f"The stage '{name}' returned something that is not JSON ({error}). This is an error of the program."
-        ) from error
+        raise WorkbenchError(f"The stage '{name}' returned something that is not JSON ({error}). This is a bug.") from error
     if len(text) > STATE_LIMIT:
-        raise WorkbenchError(
-            f"The stage '{name}' returned {len(text):,} characters of JSON; {STATE_LIMIT:,} are allowed. This is an error of the program."
-        )
+        raise WorkbenchError(f"The stage '{name}' returned {len(text):,} characters of JSON; {STATE_LIMIT:,} are allowed. This is a bug.")
     return json.loads(text)
 
 

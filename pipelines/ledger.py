@@ -38,7 +38,7 @@ class Ledger:
         def work(session: Session) -> AnalysisJob:
             job = _locked(session, job_id)
             if job.state not in LIVE:
-                raise Cancelled(f"The job is {job.state}; it does not go on.")
+                raise Cancelled(f"The job is {job.state}.")
             job.state, job.stage = "running", stage
             job.started_at = job.started_at or now()
             return job
@@ -130,7 +130,7 @@ class Ledger:
             found = session.exec(waiting).all()
             for document, job in found:
                 said = {name: value for name, value in (job.error or {}).items() if name != "stage"}
-                stopped = Cancelled("Adding it was stopped before it was done. Add it again.").as_dict()
+                stopped = Cancelled("Upload cancelled. Upload it again.").as_dict()
                 document.state, document.progress, document.error, document.updated_at = "failed", "", said or stopped, now()
             return len(found)
 
@@ -170,7 +170,7 @@ def _locked(session: Session, job_id: str) -> AnalysisJob:
     session.execute(update(AnalysisJob).where(AnalysisJob.id == job_id).values(id=job_id))  # type: ignore[arg-type]
     job = session.get(AnalysisJob, job_id)
     if job is None:
-        raise NotFound(f"There is no job {job_id}.")
+        raise NotFound(f"Job not found: {job_id}.")
     return job
 
 

@@ -105,7 +105,7 @@ class Reconciler:
             await self._ledger.failed(
                 job.id,
                 job.stage,
-                WorkbenchError("The job ended without saying why. This is an error of the program; the log has the details."),
+                WorkbenchError("The job ended without a reported error. See the log."),
             )
 
     async def _revive(self, job_id: str) -> None:
@@ -123,5 +123,5 @@ class Reconciler:
         await self._ledger.failed(
             job_id,
             stage,
-            WorkbenchError("The program was stopped again and again during this stage, so the job was given up. The log may say why."),
+            WorkbenchError("The job was stopped after repeated crashes in this stage. See the log."),
         )

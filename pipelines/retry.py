@@ -24,13 +24,13 @@ _OF_THE_CLUSTER = {
     "RayActorError": "A model's process stopped",
     "WorkerCrashedError": "A process stopped",
     "NodeDiedError": "A machine of the cluster stopped",
-    "ObjectLostError": "A value got lost with the process that held it",
-    "OutOfMemoryError": "A process was stopped because the machine ran out of memory",
-    "DeploymentUnavailableError": "A model does not answer for now",
-    "ReplicaUnavailableError": "A model does not answer for now",
-    "BackPressureError": "Too many requests wait for a model",
-    "RayChannelError": "A connection inside the cluster broke",
-    "GetTimeoutError": "A value did not arrive in time",
+    "ObjectLostError": "Data was lost when a process stopped",
+    "OutOfMemoryError": "A process ran out of memory",
+    "DeploymentUnavailableError": "A model is unavailable",
+    "ReplicaUnavailableError": "A model is unavailable",
+    "BackPressureError": "Too many requests are waiting for a model",
+    "RayChannelError": "A connection inside the cluster failed",
+    "GetTimeoutError": "A request inside the cluster timed out",
 }
 
 
@@ -97,8 +97,7 @@ def as_workbench_error(error: BaseException, stage: str) -> WorkbenchError:
         return trouble
     log.error("unexpected error in a stage", stage=stage, exc_info=error)
     return WorkbenchError(
-        f"The stage '{stage}' failed by an error of the program itself ({type(error).__name__}). "
-        "Trying again will not help; the log has the details."
+        f"The stage '{stage}' failed with an unexpected error ({type(error).__name__}). Retrying will not help. Details are in the log."
     )
 
 
@@ -106,7 +105,7 @@ def cluster_trouble(error: BaseException) -> Unavailable | None:
     """A retryable error, where Ray says that a process or machine failed and not the work."""
     for cls in type(error).__mro__:
         if cls.__name__ in _OF_THE_CLUSTER and cls.__module__.startswith("ray."):
-            return Unavailable(f"{_OF_THE_CLUSTER[cls.__name__]}. The stage is tried again; if it keeps failing, look at the log.")
+            return Unavailable(f"{_OF_THE_CLUSTER[cls.__name__]}. The stage is retried automatically; if it keeps failing, see the log.")
     return None
 
 

@@ -20,7 +20,7 @@ def create_collection(session: Session, owner_id: str, name: str, *, shared: boo
     """
     name = clean_name(name)
     if session.exec(select(Collection).where(Collection.owner_id == owner_id, Collection.name == name)).first():
-        raise Conflict(f"You already have a collection '{name}'.")
+        raise Conflict(f"You already have a collection named '{name}'.")
     collection = Collection(owner_id=owner_id, name=name, shared=shared, description=description)
     session.add(collection)
     session.flush()
@@ -54,12 +54,12 @@ def find_collection(session: Session, user_id: str, name: str, *, write: bool = 
     """
     candidates = find_by_id_or_name(name, readable_collections(session, user_id), lambda c: (c.id, c.name))
     if not candidates and looks_like_id(name):
-        raise NotFound(f"There is no collection with the id '{name}'.")
+        raise NotFound(f"No collection has the ID '{name}'.")
     if not candidates:
-        raise NotFound(f"There is no collection '{name}'. Make it by adding documents to it.")
+        raise NotFound(f"Collection '{name}' not found. Add documents to create it.")
     collection = min(candidates, key=lambda c: c.owner_id != user_id)
     if write and not may_write(session, user_id, collection):
-        raise NotAllowed(f"You may read the collection '{collection.name}' but not change it.")
+        raise NotAllowed(f"You have read-only access to the collection '{collection.name}'.")
     return collection
 
 
@@ -90,7 +90,7 @@ def may_write(session: Session, user_id: str, collection: Collection) -> bool:
 def set_member(session: Session, collection: Collection, user_id: str, right: str | None) -> None:
     """Give a person the right to read or write, or take it (None)."""
     if right not in ("read", "write", None):
-        raise InvalidInput("A right is 'read' or 'write'.")
+        raise InvalidInput("A permission is 'read' or 'write'.")
     member = session.get(CollectionMember, (collection.id, user_id))
     if right is None:
         if member:

@@ -212,7 +212,7 @@ class Library:
             InvalidInput: there is no such fact.
         """
         if unknown := set(facts) - set(FACT_FIELDS):
-            raise InvalidInput(f"There is no fact '{min(unknown)}'. There are: {', '.join(FACT_FIELDS)}.")
+            raise InvalidInput(f"Unknown field '{min(unknown)}'. Available: {', '.join(FACT_FIELDS)}.")
         with self.database.session() as session:
             row = session.get_one(KbDocument, document.id)
             for name, value in facts.items():
@@ -271,7 +271,7 @@ class Library:
     def _chunk(self, session: Session, chunk_id: int) -> KbChunk:
         chunk = session.get(KbChunk, chunk_id)
         if chunk is None or chunk.collection_id != self.collection.id:
-            raise NotFound("There is no such chunk.")
+            raise NotFound("Chunk not found.")
         return chunk
 
     def _keep(self, bucket: str, pack: bytes) -> str:

@@ -93,7 +93,7 @@ def _member(pack: bytes, name: str) -> bytes:
         with zipfile.ZipFile(io.BytesIO(pack)) as archive:
             return archive.read(name)
     except (KeyError, zipfile.BadZipFile) as error:
-        raise IntegrityError("What was stored of this document is lost. Add it again.") from error
+        raise IntegrityError("The stored data of this document is missing. Upload it again.") from error
 
 
 def _saved(vectors: np.ndarray) -> bytes:

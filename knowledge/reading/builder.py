@@ -93,4 +93,4 @@ class Builder:
         self._parts.append(text)
         self._length += len(text)
         if self._length > self.limits.max_characters:
-            raise TooLarge(f"The document's text is longer than {self.limits.max_characters:,} characters. Split it and add the parts.")
+            raise TooLarge(f"The document's text is longer than {self.limits.max_characters:,} characters. Split it and upload the parts.")

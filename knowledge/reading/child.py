@@ -43,7 +43,7 @@ def main() -> None:
     except MemoryError:
         _say(channel, {"error": TooLarge(f"Reading the document needs more than {limits.max_memory_mb} MB of memory.").as_dict()})
     except RecursionError:
-        _say(channel, {"error": TooLarge("The document is nested so deeply that it cannot be read.").as_dict()})
+        _say(channel, {"error": TooLarge("The document is nested too deeply to read.").as_dict()})
     channel.flush()
     os._exit(0)  # no finalisers: pdfium's of a broken document may crash after all is said
 

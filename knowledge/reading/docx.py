@@ -47,7 +47,7 @@ def read_docx(path: Path, limits: Limits) -> dict[str, Any]:
         reader.margins("footer")
         _metadata(package, builder)
         if builder.blank:
-            builder.warn("The document has no text: nothing in it can be searched or cited.")
+            builder.warn("The document has no text to search or cite.")
         if package.damaged:
             builder.warn(LEFT_OUT.format("document"))
         return builder.result(DOCX, paged=False)

@@ -35,7 +35,7 @@ def read_html(path: Path, limits: Limits) -> dict[str, Any]:
     try:
         root = lxml.html.document_fromstring(content, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
-        raise CorruptFile("The HTML file has no content that can be read.") from error
+        raise CorruptFile("The HTML file has no readable content.") from error
     title = root.findtext(".//title")
     builder.title = " ".join(title.split()) if title and title.strip() else None
     for meta in root.iter("meta"):
@@ -49,7 +49,7 @@ def read_html(path: Path, limits: Limits) -> dict[str, Any]:
     if any(fault.level == etree.ErrorLevels.FATAL for fault in parser.error_log):
         builder.warn(LEFT_OUT.format("page"))
     if builder.blank:
-        builder.warn("The page has no text: nothing in it can be searched or cited.")
+        builder.warn("The page has no text to search or cite.")
     return builder.result(HTML, paged=False)
 
 

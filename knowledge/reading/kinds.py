@@ -16,7 +16,7 @@ MARKDOWN = "text/markdown"
 TEXT = "text/plain"
 CSV = "text/csv"
 
-READABLE = "PDF, DOCX, HTML, Markdown, text and CSV files can be read."
+READABLE = "Supported: PDF, DOCX, HTML, Markdown, text and CSV."
 _MAGIC = [
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
@@ -85,7 +85,7 @@ def _ole(path: Path) -> Exception:
     with open(path, "rb") as file:
         content = file.read(1 << 22)
     if "EncryptedPackage".encode("utf-16-le") in content:
-        return PasswordProtected("The document is password-protected. Remove the password in Word and add it again.")
+        return PasswordProtected("The document is password-protected. Remove the password in Word and upload it again.")
     return UnsupportedFormat(f"The file is an old binary Office document (.doc, .xls or .ppt); save it as .docx first. {READABLE}")
 
 

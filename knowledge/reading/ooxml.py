@@ -29,7 +29,7 @@ class Package:
             raise CorruptFile("The Word document is damaged: its archive cannot be opened.") from error
         members = self._archive.infolist()
         if len(members) > 20_000:
-            raise TooLarge(f"The Word document has {len(members):,} parts, which no real one has; it was not unpacked.")
+            raise TooLarge(f"The Word document has {len(members):,} parts, too many to open safely.")
         # XML is what gets parsed; pictures are never unpacked, so their size does not matter.
         text = sum(m.file_size for m in members if m.filename.endswith((".xml", ".rels")))
         if text > self._left:
@@ -46,7 +46,7 @@ class Package:
         """The bytes of a part, whatever its directory entry claims, within what is left of the limit."""
         member = self.names[name]
         if member.flag_bits & 1:
-            raise PasswordProtected("The document is password-protected. Remove the password and add it again.")
+            raise PasswordProtected("The document is password-protected. Remove the password and upload it again.")
         pieces = []
         try:
             with self._archive.open(member) as stream:
@@ -106,4 +106,4 @@ class Package:
                 return target
         if "word/document.xml" in self.names:
             return "word/document.xml"
-        raise CorruptFile("The file is packed like a Word document but has no text part: it is damaged, or of another kind.")
+        raise CorruptFile("The file looks like a Word document but has no text part; it is damaged or another type of file.")

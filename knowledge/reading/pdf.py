@@ -35,12 +35,12 @@ def read_pdf(path: Path, limits: Limits, progress: Progress, skip: frozenset[int
         count = len(document)
     except pdfium.PdfiumError as error:
         if "password" in str(error).lower():
-            raise PasswordProtected("The PDF is password-protected. Remove the password and add it again.") from error
+            raise PasswordProtected("The PDF is password-protected. Remove the password and upload it again.") from error
         return _read_by_pypdf(path, limits, progress, builder)
     if count == 0:
         return _read_by_pypdf(path, limits, progress, builder)
     if count > limits.max_pages:
-        raise TooLarge(f"The PDF has {count:,} pages; at most {limits.max_pages:,} are read. Split it and add the parts.")
+        raise TooLarge(f"The PDF has {count:,} pages; at most {limits.max_pages:,} are read. Split it and upload the parts.")
     _metadata(document, builder)
     pages = _pages(document, path, limits, progress, skip, builder)
     write_pages(pages, builder)
@@ -57,7 +57,7 @@ def _pages(
     for number in range(1, count + 1):
         progress(number, count, "reading")
         if number in skip:
-            builder.warn(f"Page {number} could not be read in the time and memory allowed; it was left out.")
+            builder.warn(f"Page {number} exceeded the time or memory limit and was skipped.")
             pages.append(PageRows([]))
             continue
         try:
@@ -65,7 +65,7 @@ def _pages(
         except Exception as error:
             rows, picture = _page_by_pypdf(path, number - 1), False
             if not rows:
-                builder.warn(f"Page {number} is damaged and could not be read ({type(error).__name__}); the other pages were.")
+                builder.warn(f"Page {number} is damaged and was skipped ({type(error).__name__}).")
         pages.append(PageRows(rows))
         if picture:
             pictures.append(number)
@@ -141,7 +141,7 @@ def _recognise(
         try:
             rows = [as_row(line) for line in lay_out(recogniser.words(page))]
         except Exception as error:
-            builder.warn(f"Page {number} is a picture and could not be recognised ({type(error).__name__}).")
+            builder.warn(f"Page {number} is scanned and text recognition failed ({type(error).__name__}).")
             continue
         finally:
             page.close()
@@ -165,7 +165,7 @@ def _some_pages(numbers: list[int]) -> str:
 def _conclude(pages: list[PageRows], builder: Builder) -> None:
     empty = [index + 1 for index, page in enumerate(pages) if not any(row.text.strip() for row in page.rows)]
     if len(empty) == len(pages):
-        builder.warn("No text was found in the document (it may be blank, or a drawing): nothing in it can be searched or cited.")
+        builder.warn("No text found in the document (it may be blank or a drawing).")
     elif empty:
         builder.warn(f"{_some_pages(empty)} no text.")
 
@@ -181,7 +181,7 @@ def _metadata(document: pdfium.PdfDocument, builder: Builder) -> None:
     if attachments > 0:
         names = [document.get_attachment(i).get_name() for i in range(min(attachments, 5))]
         builder.metadata["attachments"] = ", ".join(names)[:500]
-        builder.warn(f"The PDF has {attachments} attached file(s), which were not read: {', '.join(names)[:200]}.")
+        builder.warn(f"The PDF has {attachments} attached file(s) that were not read: {', '.join(names)[:200]}.")
 
 
 def _read_by_pypdf(path: Path, limits: Limits, progress: Progress, builder: Builder) -> dict[str, Any]:
@@ -192,29 +192,29 @@ def _read_by_pypdf(path: Path, limits: Limits, progress: Progress, builder: Buil
     try:
         reader = PdfReader(path, strict=False)
         if reader.is_encrypted and not reader.decrypt(""):
-            raise PasswordProtected("The PDF is password-protected. Remove the password and add it again.")
+            raise PasswordProtected("The PDF is password-protected. Remove the password and upload it again.")
         count = len(reader.pages)
     except PasswordProtected:
         raise
     except Exception as error:
         raise CorruptFile(
-            "The PDF is damaged: neither its pages nor its structure could be read. Open and save it anew, if a viewer can."
+            "The PDF is damaged: neither its pages nor its structure could be read. Try opening it in a viewer and saving it again."
         ) from error
     if count == 0:
         raise CorruptFile("The PDF is damaged: it has no pages.")
     if count > limits.max_pages:
-        raise TooLarge(f"The PDF has {count:,} pages; at most {limits.max_pages:,} are read. Split it and add the parts.")
+        raise TooLarge(f"The PDF has {count:,} pages; at most {limits.max_pages:,} are read. Split it and upload the parts.")
     pages = []
     for number, page in enumerate(reader.pages, 1):
         progress(number, count, "reading")
         try:
             pages.append(PageRows(_rows_of(page.extract_text())))
         except Exception as error:
-            builder.warn(f"Page {number} is damaged and could not be read ({type(error).__name__}); the other pages were.")
+            builder.warn(f"Page {number} is damaged and was skipped ({type(error).__name__}).")
             pages.append(PageRows([]))
     if not any(page.rows for page in pages):
-        raise CorruptFile("The PDF is damaged: it could be opened only by force, and no page of it has text.")
-    builder.warn("The PDF is damaged and was repaired: check that nothing is missing.")
+        raise CorruptFile("The PDF is damaged: no text could be recovered.")
+    builder.warn("The PDF was damaged and has been repaired; check that nothing is missing.")
     write_pages(pages, builder)
     _conclude(pages, builder)
     return builder.result(PDF, paged=True)

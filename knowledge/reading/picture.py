@@ -37,7 +37,7 @@ def page_picture(path: Path, page: int, quote: str = "", *, width: int = WIDTH) 
     try:
         done = run_confined("knowledge.reading.picture:main", str(path), str(page), str(width), seconds=SECONDS, given=quote.encode())
     except Timeout as error:
-        raise Timeout(f"Page {page} takes too long to draw.") from error
+        raise Timeout(f"Rendering page {page} timed out.") from error
     if done.status == NO_PAGE:
         raise NotFound(f"The document has no page {page}.")
     if done.status or not done.output.startswith(b"\x89PNG"):

@@ -27,7 +27,7 @@ def decode(content: bytes) -> tuple[str, str | None]:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
             text, name = _guess(content)
-            warning = f"The file does not say its encoding; it was read as {name}."
+            warning = f"No encoding declared; read as {name}."
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     # Form feeds would look like page borders; one character for another keeps offsets.
     return text.replace("\f", "\n").replace("\x00", " "), warning

@@ -52,14 +52,14 @@ def read_document(
     """
     path, limits = Path(path).absolute(), limits or Limits()
     if not path.exists():
-        raise NotFound(f"There is no file {path}.")
+        raise NotFound(f"File not found: {path}.")
     if not path.is_file():
         raise UnsupportedFormat(f"{path.name} is not a file.")
     size = path.stat().st_size
     if size == 0:
         raise CorruptFile("The file is empty.")
     if size > limits.max_file_mb << 20:
-        raise TooLarge(f"The file has {size >> 20} MB; at most {limits.max_file_mb} MB are read. Split it and add the parts.")
+        raise TooLarge(f"The file has {size >> 20} MB; at most {limits.max_file_mb} MB are read. Split it and upload the parts.")
     skip: set[int] = set()
     for attempt in range(ATTEMPTS):
         try:
@@ -133,7 +133,7 @@ class _Child:
                     received += len(piece)
                     if received > allowance:
                         raise self._stuck(
-                            "output", TooLarge("The document unfolds into more text than is read. Split it and add the parts.")
+                            "output", TooLarge("The document expands to more text than the limit. Split it and upload the parts.")
                         )
                     pending += piece
                     while (end := pending.find(b"\n")) >= 0:
@@ -150,11 +150,9 @@ class _Child:
                     raise self._stuck("memory", TooLarge(f"Reading the document needs more than {self.limits.max_memory_mb} MB of memory."))
                 patience = self.limits.ocr_seconds if self.doing == "recognising" else self.limits.stall_cpu_seconds
                 if cpu - started_cpu > patience or time.monotonic() - started > self.limits.stall_wall_seconds:
-                    raise self._stuck(
-                        "time", TooLarge("Reading the document takes longer than is allowed: it is damaged, or made to do so.")
-                    )
+                    raise self._stuck("time", TooLarge("Reading the document timed out; it may be damaged."))
         status = child.wait()
-        raise self._stuck(f"ended with {status}", CorruptFile("The document is damaged: the reader broke off while reading it."))
+        raise self._stuck(f"ended with {status}", CorruptFile("The document is damaged: reading it failed."))
 
     def _progress(self, message: list[Any]) -> None:
         self.page, count, self.doing = int(message[0]), int(message[1]), str(message[2])

@@ -68,7 +68,7 @@ def read_requirements_file(path: Path) -> Policy:
         InvalidInput: it is empty, two lines have one id, or a line is wrong; the message names the line.
     """
     if not path.is_file():
-        raise NotFound(f"There is no file {path}.")
+        raise NotFound(f"File not found: {path}.")
     if path.stat().st_size > MOST_BYTES:
         raise TooLarge(f"{path.name} has more than {MOST_BYTES // 1_000_000} MB: a file of requirements is smaller.")
     text, _ = decode(path.read_bytes())
@@ -86,14 +86,18 @@ def parse_requirements(text: str, name: str) -> list[Requirement]:
             found.append(Line.model_validate(said).requirement())
         except ValidationError as error:
             first = error.errors()[0]
-            raise InvalidInput(f"Line {number} of {name} is no requirement: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+            raise InvalidInput(
+                f"Line {number} of {name} is not a valid requirement: {'.'.join(map(str, first['loc']))}: {first['msg']}."
+            ) from error
     if not found:
-        raise InvalidInput(f"{name} holds no requirements. Give CSV with the columns id,text[,severity,topic,modality], or one a line.")
+        raise InvalidInput(
+            f"{name} has no requirements. Use CSV with the columns id,text[,severity,topic,modality], or one requirement per line."
+        )
     if len(found) > MOST_REQUIREMENTS:
         raise TooLarge(f"{name} holds {len(found):,} requirements; at most {MOST_REQUIREMENTS:,} are checked at once. Split the file.")
     ids = [one.id for one in found]
     if twice := next((one for one in ids if ids.count(one) > 1), None) if len(set(ids)) < len(ids) else None:
-        raise InvalidInput(f"Two requirements of {name} have the id '{twice}'. Give each its own.")
+        raise InvalidInput(f"Two requirements of {name} have the id '{twice}'. IDs must be unique.")
     return found
 
 
@@ -112,7 +116,9 @@ def _table(text: str, name: str, columns: list[str]) -> list[tuple[int, dict[str
             begun = True
             continue
         if len(row) > len(columns):
-            raise InvalidInput(f"Line {reader.line_num} of {name} has more cells than columns: put a text with a comma in double quotes.")
+            raise InvalidInput(
+                f"Line {reader.line_num} of {name} has more cells than columns: put text that contains commas in double quotes."
+            )
         cells = zip(columns, map(unguarded, row), strict=False)
         found.append((reader.line_num, {name: cell for name, cell in cells if name in COLUMNS}))
     return found

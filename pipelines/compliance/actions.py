@@ -39,12 +39,17 @@ class Draft:
     """New wording by the language model.
 
     Attributes:
-        sentences: each with the probability that the requirement entails it; those below SUPPORTED are to be shown as unsupported.
+        sentences: each with the probability that the requirement entails it; one below SUPPORTED makes the draft unusable.
         models: who wrote, and who checked.
     """
 
     sentences: tuple[tuple[str, float], ...]
     models: tuple[ModelRef, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether it says something, and nothing that the requirement does not say."""
+        return bool(self.sentences) and all(sure >= SUPPORTED for _, sure in self.sentences)
 
 
 def recommended(one: RequirementVerdict) -> Action | None:
@@ -57,9 +62,9 @@ def recommended(one: RequirementVerdict) -> Action | None:
         return None
     found = deciding(one)
     if found is None:
-        return Action(f"Change the document so that it keeps to {said}.", None)
-    differs = f" What differs: {found.difference}." if found.difference else ""
-    return Action(f"Change “{on_one_line(found.text)}” ({evidence_place(found)}) so that it keeps to {said}.{differs}", found)
+        return Action(f"Change the document to comply with {said}.", None)
+    differs = f" Difference: {found.difference}." if found.difference else ""
+    return Action(f"Change “{on_one_line(found.text)}” ({evidence_place(found)}) to comply with {said}.{differs}", found)
 
 
 def draft_messages(one: RequirementVerdict) -> list[Message]:

@@ -50,14 +50,14 @@ def write_docx(report: ComplianceReport, path: Path) -> None:
     for sentence in (*report.warnings, *explained(report)):
         _say(document, sentence)
     found = gaps(report)
-    document.add_heading("Gaps and what to do", 1)
+    document.add_heading("Gaps and recommended actions", 1)
     if not found:
-        _say(document, "None was found.")
+        _say(document, "No gaps found.")
     for number, one in enumerate(found, 1):
         _gap(document, number, one)
     _all(document, report)
     if report.own:
-        document.add_heading("Obligations of the document that no policy covers", 1)
+        document.add_heading("Obligations in the document not covered by a policy", 1)
         for own in report.own:
             document.add_paragraph(_clean(on_one_line(own.text) + (f" (page {own.page})" if own.page else "")), style="List Bullet")
     document.add_heading("Models", 1)
@@ -73,7 +73,7 @@ def _gap(document: Any, number: int, one: RequirementVerdict) -> None:
     paragraph.paragraph_format.keep_with_next = True
     paragraph.paragraph_format.space_before = Pt(8)
     _run(paragraph, f"{number}. {STANDINGS[where]}", bold=True, colour=_COLOURS[where])
-    _run(paragraph, f"   {one.requirement.severity} severity, {sure}{', spans disagree' if one.conflict else ''}", colour=_FAINT)
+    _run(paragraph, f"   {one.requirement.severity} severity, {sure}{', conflicting evidence' if one.conflict else ''}", colour=_FAINT)
     lines = [(policy_place(one.requirement.source), one.requirement.text)]
     if evidence:
         lines.append((f"Document, {evidence_place(evidence)}", evidence.text))

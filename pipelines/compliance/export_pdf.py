@@ -64,13 +64,13 @@ def write_pdf(report: ComplianceReport, path: Path) -> None:
         path,
         [*_header(report), *_score(report), *_gaps(report), *_all(report), *_own(report), *_made(report)],
         title=f"Compliance analysis: {report.document}",
-        subject="Prepared for review",
-        foot=("Workbench. Prepared for review; no legal advice.", report.document[:70]),
+        subject="For review",
+        foot=("Workbench. For review; not legal advice.", report.document[:70]),
     )
 
 
 def _header(report: ComplianceReport) -> list[Flowable]:
-    facts = [("Document", report.document), ("Policies", policies_line(report)), ("File's sha256", report.sha256)]
+    facts = [("Document", report.document), ("Policies", policies_line(report)), ("SHA-256 of the file", report.sha256)]
     rows = [[paragraph(name, SMALL), paragraph(text, CELL)] for name, text in facts if text]
     table = Table(rows, colWidths=[24 * mm, WIDTH - 24 * mm])
     table.setStyle(tight())
@@ -121,8 +121,8 @@ def _bar(count: dict[Any, int]) -> Drawing:
 def _gaps(report: ComplianceReport) -> list[Flowable]:
     found = gaps(report)
     if not found:
-        return [paragraph("Gaps", HEADING), paragraph("None was found.", BODY)]
-    story: list[Flowable] = [paragraph(f"Gaps and what to do ({len(found)})", HEADING)]
+        return [paragraph("Gaps", HEADING), paragraph("No gaps found.", BODY)]
+    story: list[Flowable] = [paragraph(f"Gaps and recommended actions ({len(found)})", HEADING)]
     for number, one in enumerate(found, 1):
         story.append(KeepTogether([_gap(number, one), Spacer(1, 6)]))
     return story
@@ -130,18 +130,19 @@ def _gaps(report: ComplianceReport) -> list[Flowable]:
 
 def _gap(number: int, one: RequirementVerdict) -> Table:
     where, evidence, action = standing(one), deciding(one), recommended(one)
+    conflict = ", conflicting evidence" if one.conflict else ""
     sure = "decided by a reviewer" if one.reviewed else f"probability {getattr(one.probabilities, one.verdict):.2f}"
     head = (
         f'<b>{number}. <font color="{_COLOURS[where].hexval()}">{STANDINGS[where]}</font></b> &nbsp; '
-        f'<font color="{FAINT.hexval()}">{one.requirement.severity} severity, {sure}{", spans disagree" if one.conflict else ""}</font>'
+        f'<font color="{FAINT.hexval()}">{one.requirement.severity} severity, {sure}{conflict}</font>'
     )
-    quote = on_one_line(evidence.text, 600) if evidence else "The document does not say anything of it."
+    quote = on_one_line(evidence.text, 600) if evidence else "Not mentioned in the document."
     place = evidence_place(evidence) if evidence else "-"
     rows = [
         [Paragraph(head, CELL), ""],
         [paragraph(policy_place(one.requirement.source), SMALL), paragraph(on_one_line(one.requirement.text, 600), CELL)],
         [paragraph(f"Document, {place}" if evidence else "Document", SMALL), paragraph(quote, CELL)],
-        [paragraph("What to do", SMALL), paragraph(action.text if action else "", CELL)],
+        [paragraph("Action", SMALL), paragraph(action.text if action else "", CELL)],
     ]
     table = Table(rows, colWidths=[36 * mm, WIDTH - 36 * mm])
     table.setStyle(
@@ -184,8 +185,8 @@ def _own(report: ComplianceReport) -> list[Flowable]:
     if not report.own:
         return []
     items = [paragraph(f"- {on_one_line(one.text)}{f' (page {one.page})' if one.page else ''}", CELL) for one in report.own[:40]]
-    more = [paragraph(f"{len(report.own) - 40} more stand in the JSON.", SMALL)] if len(report.own) > 40 else []
-    return [paragraph("Obligations of the document that no policy covers", HEADING), *items, *more]
+    more = [paragraph(f"{len(report.own) - 40} more in the JSON file.", SMALL)] if len(report.own) > 40 else []
+    return [paragraph("Obligations in the document not covered by a policy", HEADING), *items, *more]
 
 
 def _made(report: ComplianceReport) -> list[Flowable]:
@@ -196,7 +197,7 @@ def _made(report: ComplianceReport) -> list[Flowable]:
                 paragraph("Models", HEADING),
                 models_table(report.models),
                 Spacer(1, 4),
-                paragraph(f"Time taken: {took}." if took else "", SMALL),
+                paragraph(f"Duration: {took}." if took else "", SMALL),
             ]
         )
     ]

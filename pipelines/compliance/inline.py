@@ -56,7 +56,7 @@ def comply(
             return comply(document, policies=policies, requirements=requirements, out=out, room=opened, progress=progress)
     path = Path(document)
     if not path.is_file():
-        raise NotFound(f"There is no file {path}.")
+        raise NotFound(f"File not found: {path}.")
     chosen = _chosen(room, [policies] if isinstance(policies, str) else list(policies), requirements)
     buckets, sha256 = room.settings.storage.buckets, file_sha256(path)
     content = json.dumps([policy.as_dict() for policy in chosen], sort_keys=True).encode()
@@ -109,7 +109,7 @@ def write_files(report: ComplianceReport, out: Path) -> None:
 
 def _chosen(room: KnowledgeRoom, policies: list[str], requirements: Path | str | Policy | None) -> list[Policy]:
     if bool(policies) == (requirements is not None):
-        raise InvalidInput("Name the policies to check against, or a file of requirements.")
+        raise InvalidInput("Choose policies to check against, or a file of requirements.")
     if requirements is not None:
         return [requirements if isinstance(requirements, Policy) else read_requirements_file(Path(requirements))]
     with room.database.session() as session:

@@ -13,7 +13,7 @@ PIPELINE = Pipeline(
     stages=(
         Stage(
             "read",
-            "Reading the document",
+            "Reading document",
             stages.read,
             weight=2.0,
             errors=("not_found", "unsupported_format", "password_protected", "corrupt_file", "too_large", "integrity"),
@@ -21,7 +21,7 @@ PIPELINE = Pipeline(
         ),
         Stage(
             "check",
-            "Checking requirement by requirement",
+            "Checking requirements",
             stages.check,
             weight=10.0,
             errors=("model_missing", "unavailable"),

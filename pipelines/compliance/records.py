@@ -105,7 +105,7 @@ def find_analysis(session: Session, user_id: str, analysis_id: str) -> Kept:
     """An analysis of a person; the workbench's owner sees everybody's. Raises NotFound."""
     row = session.get(ComplianceAnalysis, analysis_id)
     if row is None or not _may_see(session, user_id, row):
-        raise NotFound(f"There is no compliance analysis {analysis_id}.")
+        raise NotFound(f"Compliance analysis not found: {analysis_id}.")
     request = session.get_one(AnalysisRequest, analysis_id)
     matches = list(session.exec(select(PolicyMatch).where(PolicyMatch.analysis_id == analysis_id).order_by(col(PolicyMatch.position))))
     reviews = list(session.exec(select(Review).where(Review.analysis_id == analysis_id).order_by(col(Review.created_at))))
@@ -172,12 +172,12 @@ def add_review(session: Session, user_id: str, match_id: str, verdict: str, reas
     """
     match = session.get(PolicyMatch, match_id)
     if match is None:
-        raise NotFound("There is no such verdict (any more).")
+        raise NotFound("Verdict not found.")
     find_analysis(session, user_id, match.analysis_id)
     if verdict not in VERDICTS:
-        raise InvalidInput(f"'{verdict}' is no verdict. There are: {', '.join(VERDICTS)}.")
+        raise InvalidInput(f"Unknown verdict '{verdict}'. Available: {', '.join(VERDICTS)}.")
     if verdict != match.verdict and not reason.strip():
-        raise InvalidInput("Say why the verdict is overturned: the reason is kept with it.")
+        raise InvalidInput("Enter a reason to change the verdict.")
     review = Review(
         match_id=match.id,
         analysis_id=match.analysis_id,

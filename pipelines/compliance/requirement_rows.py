@@ -106,7 +106,7 @@ def add_requirements(
         InvalidInput: none was given.
     """
     if not requirements:
-        raise InvalidInput("There is no requirement to add.")
+        raise InvalidInput("No requirements to add.")
     number = _raise_version(session, collection_id)
     known = {row.label: row for row in _current(session, collection_id) if row.origin == origin and row.label}
     rows = []
@@ -129,7 +129,7 @@ def revise(session: Session, row: RequirementRow, changes: Mapping[str, Any], *,
         InvalidInput: a part that cannot be edited.
     """
     if unknown := set(changes) - {*EDITABLE, "enabled", "merged_into"}:
-        raise InvalidInput(f"A requirement has no part '{min(unknown)}' that can be edited. There are: {', '.join(EDITABLE)}.")
+        raise InvalidInput(f"The field '{min(unknown)}' of a requirement cannot be edited. Editable fields: {', '.join(EDITABLE)}.")
     number = _raise_version(session, row.collection_id)
     row.until = number
     session.add(row)
@@ -184,7 +184,7 @@ def find_current(session: Session, requirement_id: str) -> RequirementRow:
     """Raises NotFound."""
     query = select(RequirementRow).where(RequirementRow.requirement_id == requirement_id, col(RequirementRow.until).is_(None))
     if (row := session.exec(query).first()) is None:
-        raise NotFound("There is no such requirement (any more).")
+        raise NotFound("Requirement not found.")
     return row
 
 
@@ -225,7 +225,7 @@ def _state(session: Session, collection_id: str) -> PolicyState:
 def _locked(session: Session, collection_id: str) -> PolicyState:
     """The state, locked until the transaction ends: two extractions at once would each add what the other does."""
     if session.get(Collection, collection_id) is None:
-        raise NotFound("There is no such collection (any more).")
+        raise NotFound("Collection not found.")
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     fresh = {"collection_id": collection_id, "version": 0, "extracted": {}, "updated_at": now()}
     session.execute(insert(PolicyState).values(fresh).on_conflict_do_nothing())

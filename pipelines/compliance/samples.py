@@ -86,13 +86,13 @@ SAMPLES: Mapping[str, SampleDocument] = {
             "pellworth",
             "pellworth-operating-procedures.pdf",
             "Operating procedures",
-            "Of a fictional payment institution, with breaches planted in every chapter.",
+            "A fictional payment institution; contains violations in every chapter.",
         ),
         SampleDocument(
             "calder-wren",
             "calder-wren-compliance-manual.pdf",
             "Compliance manual",
-            "Of a fictional wealth manager; it keeps to all of the starter policies.",
+            "A fictional wealth manager; complies with all starter policies.",
         ),
     )
 }
@@ -101,7 +101,7 @@ SAMPLES: Mapping[str, SampleDocument] = {
 def find_sample(name: str) -> SampleDocument:
     """Raises NotFound where there is no sample of that name."""
     if name not in SAMPLES:
-        raise NotFound(f"There is no sample '{name}'. There are: {', '.join(SAMPLES)}.")
+        raise NotFound(f"Unknown sample '{name}'. Available: {', '.join(SAMPLES)}.")
     return SAMPLES[name]
 
 

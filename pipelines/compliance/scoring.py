@@ -93,13 +93,13 @@ def _explained(
     risk: Risk,
 ) -> list[str]:
     if not counted:
-        return ["There is no requirement that can be broken, so there is nothing to score."]
-    said = [f"{len(counted)} requirements are scored; together they weigh {weight:g}, of which {lost:.1f} is expected to be lost."]
+        return ["Nothing to score: there are only permissions."]
+    said = [f"{len(counted)} scored requirements with a total weight of {weight:g}; expected loss {lost:.1f}."]
     said.append(f"100 x (1 - {lost:.1f} / {weight:g}) = {plain:.1f}.")
     if permissions := len(verdicts) - len(counted):
-        said.append(f"{permissions} permissions are shown and not scored.")
+        said.append(f"{permissions} permissions are not scored.")
     if cap is not None and plain > cap[0]:
-        said.append(f"The requirement {cap[1]} is violated, and caps the score at {cap[0]:g}.")
+        said.append(f"Requirement {cap[1]} is violated, which caps the score at {cap[0]:g}.")
     worst = [one for one in counted if risk_of(one) == risk]
     first = max(worst, key=lambda one: expected_loss(one.requirement, one.believed))
     verdict = first.effective.replace("_", " ")

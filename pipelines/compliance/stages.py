@@ -37,7 +37,7 @@ async def read(context: StageContext, state: State) -> State:
 
     document = await asyncio.to_thread(work)
     if document.empty:
-        raise InvalidInput(f"{given['name']} has no text that could be checked.")
+        raise InvalidInput(f"{given['name']} has no text to check.")
     bucket = reports_of(context)
     key = text_key(context.job_id)
     await asyncio.to_thread(context.store.put, bucket, key, pack_texts({DOCUMENT: document}), media_type=MEDIA_TYPE)

@@ -21,17 +21,14 @@ STANDINGS: dict[Standing, str] = {
 }
 """In the order in which people read them, with their names."""
 MEANINGS: dict[Standing, str] = {
-    "violated": "the document says or allows what the policy does not",
-    "missing": "the policy asks for it and the document is silent",
-    "satisfied": "the document keeps to it",
-    "silent": "a prohibition that the document does not touch: no gap",
-    "permission": "cannot be violated, and is not scored",
+    "violated": "the document contradicts the policy",
+    "missing": "the policy requires it; the document does not mention it",
+    "satisfied": "the document complies",
+    "silent": "a prohibition that the document does not mention; not a gap",
+    "permission": "cannot be violated; not scored",
 }
 RISK_WORDS = {"low": "Low risk", "medium": "Medium risk", "high": "High risk", "critical": "Critical risk"}
-LIMITS = (
-    "Verdicts and probabilities are computed by models from the text alone and can be wrong. They prepare a person's review, "
-    "and are no legal advice."
-)
+LIMITS = "Verdicts and probabilities are computed by models and can be wrong. Review them before use. Not legal advice."
 
 
 def standing(one: RequirementVerdict) -> Standing:
@@ -60,9 +57,9 @@ def headline(report: ComplianceReport) -> str:
     count = counted(report.requirements)
     scored = sum(count.values()) - count["permission"]
     if not scored:
-        return "No requirement was checked."
+        return "No requirements were checked."
     if not count["violated"] and not count["missing"]:
-        return f"No gap was found in {_many(scored, 'requirement')}."
+        return f"No gaps found in {_many(scored, 'requirement')}."
     parts = [f"{count['violated']} violated"] if count["violated"] else []
     parts += [f"{count['missing']} not addressed"] if count["missing"] else []
     return f"{' and '.join(parts)}, of {_many(scored, 'requirement')}."
@@ -86,7 +83,7 @@ def policies_line(report: ComplianceReport) -> str:
 def policy_place(source: Source | None) -> str:
     """Where a requirement stands: ``Outsourcing Policy, page 2``."""
     if source is None:
-        return "written by hand"
+        return "added manually"
     page = f", page {source.page}" if source.page else ""
     return f"{source.title or source.document}{page}"
 

@@ -299,7 +299,7 @@ class Line:
     def _error(self, caught: Exception, *names: str, doing: str = "read") -> WorkbenchError:
         """What documents failed by, logged. What concerns all documents (no model, no room, no collection) is raised on."""
         if isinstance(caught, TimeoutError):
-            raise Timeout("The embedding model took too long. Try again later, or raise jobs.stage_timeout_seconds.")
+            raise Timeout("Embedding timed out. Try again later, or raise jobs.stage_timeout_seconds.")
         error = find_workbench_error(caught) or storage_full(caught)
         of_documents = (InvalidInput, IntegrityError, *((NotFound,) if doing == "read" else ()))  # a stored file that is gone
         if error is not None and error.code != WorkbenchError.code and not isinstance(error, of_documents):
@@ -307,7 +307,7 @@ class Line:
         facts = {"documents": list(names[:3]), "count": len(names), "doing": doing}
         if error is None:
             log.error("documents failed by an error of the program", **facts, exc_info=caught)
-            return WorkbenchError(f"The program failed on this document ({type(caught).__name__}). The log has the details.")
+            return WorkbenchError(f"Unexpected error ({type(caught).__name__}). Details are in the log.")
         log.warning("documents failed", **facts, code=error.code, error=error.message[:1000])
         return error
 
@@ -315,8 +315,8 @@ class Line:
         """Documents that were begun do not stay 'embedding' for ever. A retry of the job takes them up again."""
         known = find_workbench_error(error)
         if isinstance(error, asyncio.CancelledError):
-            known = Cancelled("Adding it was stopped before it was done. Add it again.")
-        said = (known or WorkbenchError("The job failed before this document was done. Add it again.")).as_dict()
+            known = Cancelled("Upload cancelled. Upload it again.")
+        said = (known or WorkbenchError("The job failed before this document was processed. Upload it again.")).as_dict()
         try:
             await self._desk.fail(self._collection, dict.fromkeys(self._live, said))
         except Exception as caught:

@@ -11,7 +11,7 @@ PIPELINE = Pipeline(
     name="ingestion",
     title="Adding documents",
     stages=(
-        Stage("list", "Listing the documents", stages.list_documents, weight=0.5, errors=("not_found",), seconds=A_DAY),
+        Stage("list", "Listing documents", stages.list_documents, weight=0.5, errors=("not_found",), seconds=A_DAY),
         Stage(
             "ingest",
             "Reading, embedding and indexing",
@@ -22,12 +22,12 @@ PIPELINE = Pipeline(
         ),
         Stage(
             "extract",
-            "Looking for requirements in policies",
+            "Extracting requirements",
             stages.extract,
             weight=0.5,
             errors=("not_found", "unavailable"),
             seconds=A_DAY,
         ),
-        Stage("notify", "Telling you", stages.notify, weight=0.2, errors=("not_found",)),
+        Stage("notify", "Sending notification", stages.notify, weight=0.2, errors=("not_found",)),
     ),
 )

@@ -41,9 +41,9 @@ def read_file(path: Path, item: Listed, settings: Settings, watch: Watcher) -> C
 def chunked(document: Document, item: Listed) -> Chunked:
     """Chunk a document that was read. Raises InvalidInput where it holds no text."""
     if document.empty:
-        raise InvalidInput(" ".join(["No text was found in it, so there is nothing to search or cite.", *document.warnings[:2]]))
+        raise InvalidInput(" ".join(["No text found.", *document.warnings[:2]]))
     if document.language and document.language not in READ_WELL:
-        warning = f"The language ({document.language}) is not one that the embedded models read well: search by words, not by meaning."
+        warning = f"The language ({document.language}) is not well supported by the embedded models: search by keywords."
         document = replace(document, warnings=(*document.warnings, warning))
     chunks = chunk_document(document, embedded_tokens())
     facts = extract_facts(document)

@@ -44,16 +44,16 @@ def find_files(paths: Sequence[Path | str]) -> list[Found]:
     found: dict[str, Found] = {}
     for path in map(Path, paths):
         if not path.exists():
-            raise NotFound(f"There is no file or folder {path}.")
+            raise NotFound(f"File or folder not found: {path}.")
         for item in _below(path) if path.is_dir() else [Found(path.name, path)]:
             if item.name in found and found[item.name].path.resolve() != item.path.resolve():
                 raise InvalidInput(
                     f"Two of the files would both be called '{item.name}': {found[item.name].path} and {item.path}. "
-                    "Add the folder above them, or one after the other."
+                    "Add their parent folder, or add them one at a time."
                 )
             found[item.name] = item
     if not found:
-        raise InvalidInput("There are no files in what was named.")
+        raise InvalidInput("No files found.")
     return list(found.values())
 
 

@@ -99,7 +99,7 @@ async def notify(context: StageContext, state: State) -> State:
 def librarian_of(context: StageContext) -> Desk:
     """Raises ConfigurationError where the pipeline runs without a librarian."""
     if context.librarian is None:
-        raise ConfigurationError("Documents cannot be added here: the program runs without a librarian.")
+        raise ConfigurationError("Documents cannot be added: no index service is running.")
     return context.librarian
 
 

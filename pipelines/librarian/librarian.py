@@ -175,7 +175,7 @@ def _texts(library: Library, document_id: str) -> list[str]:
 def _filters(library: Library, filters: Mapping[str, Any]) -> dict[str, Any]:
     """Filters as the index's tags have them: organisations without case and legal form, documents by id."""
     if unknown := set(filters) - set(FILTERS):
-        raise InvalidInput(f"There is no filter '{min(unknown)}'. There are: {', '.join(FILTERS)}.")
+        raise InvalidInput(f"Unknown filter '{min(unknown)}'. Available: {', '.join(FILTERS)}.")
     found: dict[str, Any] = {}
     for name, value in filters.items():
         values = [value] if isinstance(value, str | int) else list(value)

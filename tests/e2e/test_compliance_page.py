@@ -13,10 +13,10 @@ from tests.e2e.conftest import Harness, Visitor, open_section
 
 ANALYSIS = "/compliance?job=comply0"
 PAGES = {
-    "/compliance": "Check a document against policies",
+    "/compliance": "Document analysis",
     ANALYSIS: "pellworth-operating-procedures.pdf",
     "/compliance-dashboard": "Compliance dashboard",
-    "/requirements": "Policies and what they ask for",
+    "/requirements": "Requirements",
 }
 
 
@@ -66,11 +66,9 @@ def test_a_breach_shows_policy_and_page_and_what_to_do(person: Callable[..., Vis
     picture = sides.locator("img.wb-page")
     picture.scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('#sides img.wb-page').naturalWidth > 500")
-    expect(sides).to_contain_text("so that it keeps to")
+    expect(sides).to_contain_text("to comply with")
     assert "match=" in page.url
-    sides.get_by_role("button", name="Draft new wording").click()
-    expect(sides.locator(".wb-draft li").first).to_contain_text("within 30 days")
-    expect(sides.locator(".wb-draft")).to_contain_text("not in the requirement")
+    expect(sides.get_by_role("button", name="Draft new wording")).to_have_count(0)  # the embedded model writes none that can be used
     # the address brings the same verdict back
     page.reload()
     expect(page.locator("#sides .wb-quote mark")).to_contain_text("within 60 days of receipt")
@@ -119,7 +117,7 @@ def test_a_review_is_kept_and_the_score_follows(person: Callable[..., Visitor]) 
     page.locator("#verdicts button", has_text="exit plan").click()
     review = page.locator(".wb-review")
     review.get_by_role("button", name="Satisfied", exact=True).click()
-    page.get_by_text("Say why the verdict is overturned").wait_for()
+    page.get_by_text("Enter a reason to change the verdict").wait_for()
     review.locator("textarea").fill("Annex 4 of the master agreement has it.")
     page.wait_for_timeout(4100)  # the button is given back after four seconds
     review.get_by_role("button", name="Satisfied", exact=True).click()
@@ -152,7 +150,7 @@ def test_a_document_is_checked_under_ones_eyes_and_rubbish_is_refused(person: Ca
     expect(page.locator("#verdicts li")).to_have_count(64, timeout=120_000)
     expect(page.locator(".wb-grade")).to_contain_text("of 58 requirements")
     page.once("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Delete this analysis").click()
+    page.get_by_role("button", name="Delete analysis").click()
     page.wait_for_url("**/compliance")
     expect(page.locator("tbody th a", has_text="calder-wren")).to_have_count(1)  # the seeded one
 
@@ -169,11 +167,11 @@ def test_requirements_are_edited_merged_and_switched_off(person: Callable[..., V
     row.locator("select[name=severity]").select_option("critical")
     row.get_by_role("button", name="Save").click()
     expect(table.locator(".wb-severity.s4")).to_have_count(1)
-    row.get_by_role("button", name="Switch off").click()
+    row.get_by_role("button", name="Disable").click()
     expect(row).to_contain_text("off")
-    expect(page.locator(".wb-title")).to_contain_text("1 switched off")
-    row.get_by_role("button", name="Switch on").click()
-    expect(page.locator(".wb-title")).not_to_contain_text("switched off")
+    expect(page.locator(".wb-title")).to_contain_text("1 disabled")
+    row.get_by_role("button", name="Enable").click()
+    expect(page.locator(".wb-title")).not_to_contain_text("disabled")
     open_section(page, "#by-hand", page.locator("#new-text textarea"))
     page.locator("#new-text textarea").fill("Visitors must sign the gifts register at reception.")
     page.locator("#write").click()
@@ -181,7 +179,7 @@ def test_requirements_are_edited_merged_and_switched_off(person: Callable[..., V
     expect(row).to_have_count(2)
     for box in table.locator("input[data-tick]").all():
         box.check()
-    table.get_by_role("button", name="Merge them into one").click()
+    table.get_by_role("button", name="Merge").click()
     expect(table).to_contain_text("merged into another")
 
 

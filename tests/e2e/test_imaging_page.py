@@ -27,7 +27,7 @@ def person(visit: Callable[..., Visitor], house: House) -> Callable[..., Visitor
         page = visitor.open(house.workbench.sign_in_link().removeprefix(house.workbench.url))
         page.locator(".wb-bar").wait_for()
         page.get_by_role("heading", name="Latest results").wait_for()
-        page.get_by_text("Asking the models").wait_for(state="detached")
+        page.get_by_text("Loading …").wait_for(state="detached")
         page.close()
         return visitor
 

@@ -40,7 +40,7 @@ def open_collection(visitor: Visitor) -> Page:
 
 
 def ask(page: Page, words: str) -> None:
-    page.get_by_placeholder("Search in this collection").fill(words)
+    page.get_by_placeholder("Search this collection").fill(words)
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("heading", name=f"“{words}”").or_(page.get_by_text(f"“{words}”. Try")).wait_for()
 
@@ -80,10 +80,10 @@ def test_from_an_empty_collection_to_none(person: Callable[..., Visitor], tmp_pa
 
     page.on("dialog", yes)
     # A collection, empty: the page says what to do first.
-    page.get_by_placeholder("Name of a new collection").fill("Nephrology")
-    page.get_by_role("button", name="Make a collection").click()
+    page.get_by_placeholder("Name of the new collection").fill("Nephrology")
+    page.get_by_role("button", name="Create collection").click()
     page.wait_for_url("**/knowledge?collection=*")
-    expect(page.locator("#documents .wb-empty")).to_contain_text("Drop documents above")
+    expect(page.locator("#documents .wb-empty")).to_contain_text("Upload documents above")
     # Three files: one is refused at once, one cannot be read, one is ready; each says so.
     page.locator("#drop input[type=file]").set_input_files([tmp_path / name for name in ("kidney.md", "empty.md", "bad.pdf")])
     page.get_by_text("empty.md is empty").wait_for()
@@ -108,20 +108,20 @@ def test_from_an_empty_collection_to_none(person: Callable[..., Visitor], tmp_pa
     here = page.locator(".wb-chunk[data-here]")
     expect(here).to_contain_text("Zeolite")
     # What is switched off is not found; what is searched by other words is, and is cited as it stands.
-    here.get_by_role("button", name="Switch off").click()
+    here.get_by_role("button", name="Disable").click()
     expect(page.locator(".wb-chunk.off")).to_contain_text("Zeolite")
-    page.get_by_role("button", name="Switch on").click()
+    page.get_by_role("button", name="Enable").click()
     expect(page.locator(".wb-chunk.off")).to_have_count(0)
     stones = page.locator(".wb-chunk", has_text="Zeolite")
     stones.locator("summary").click()
     stones.get_by_role("textbox").fill("quartz obsidian")
     stones.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("own search words")).to_be_visible()
-    open_section(page, "#facts", page.get_by_label("Year it is about"))
-    page.get_by_label("Year it is about").fill("MMXX")
+    expect(page.get_by_text("custom search text")).to_be_visible()
+    open_section(page, "#facts", page.get_by_label("Year covered"))
+    page.get_by_label("Year covered").fill("MMXX")
     page.locator("#save-facts").click()
-    page.get_by_text("a year like 2019 is expected").wait_for()
-    page.get_by_label("Year it is about").fill("2020")
+    page.get_by_text("expected a year like 2019").wait_for()
+    page.get_by_label("Year covered").fill("2020")
     page.get_by_label("Title", exact=True).fill("On kidneys")
     page.locator("#save-facts").click()
     expect(page.locator(".wb-title")).to_contain_text("On kidneys")
@@ -132,7 +132,7 @@ def test_from_an_empty_collection_to_none(person: Callable[..., Visitor], tmp_pa
     page.get_by_role("button", name="Remove bad.pdf").click()
     expect(page.locator("#documents tbody tr")).to_have_count(2)
     page.locator("#settings button").first.click()
-    page.get_by_role("button", name="Delete the collection").click()
+    page.get_by_role("button", name="Delete collection").click()
     page.get_by_role("link", name=COLLECTION).wait_for()
     expect(page.get_by_role("link", name="Nephrology")).to_have_count(0)
     assert asked == [

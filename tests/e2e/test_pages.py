@@ -252,9 +252,19 @@ def test_filter_of_activity(person: Callable[..., Visitor]) -> None:
     page.locator("tr[data-state=done]").first.wait_for()
 
 
+def test_the_first_tab_stop_skips_to_the_content(person: Callable[..., Visitor]) -> None:
+    page = person().open("/activity")
+    page.locator(".wb-bar").wait_for()
+    page.keyboard.press("Tab")
+    expect(page.locator(".wb-skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+    assert page.url.endswith("/activity")
+
+
 def test_another_persons_address_shows_nothing(person: Callable[..., Visitor]) -> None:
     page = person().open("/imaging?job=0123456789abcdef")
-    expect(page.locator(".wb-empty")).to_contain_text("There is no analysis at this address")
+    expect(page.locator(".wb-empty")).to_contain_text("Analysis not found")
 
 
 def test_strangers_are_sent_to_sign_in(visit: Callable[..., Visitor], harness: Harness) -> None:

@@ -30,8 +30,8 @@ class ComplyRequest(BaseModel):
 
     upload: str = Field(description="Id of an upload.")
     policies: list[str] = Field(default_factory=list, description="Collections of policies, by name or id.")
-    requirements: list[Line] = Field(default_factory=list, max_length=MOST_REQUIREMENTS, description="In place of collections.")
-    name: str = Field("requirements", max_length=200, description="What the requirements are called in the report.")
+    requirements: list[Line] = Field(default_factory=list, max_length=MOST_REQUIREMENTS, description="Instead of collections.")
+    name: str = Field("requirements", max_length=200, description="Name of the requirements in the report.")
     title: str = Field("", max_length=200, description="Of the analysis; by default the file's name.")
     options: JobOptions = Field(default_factory=JobOptions)
 
@@ -42,7 +42,7 @@ class ReviewRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     verdict: Literal["satisfied", "violated", "not_addressed"] = Field(description="The models' own confirms.")
-    reason: str = Field("", max_length=2000, description="Needed to overturn.")
+    reason: str = Field("", max_length=2000, description="Required to change the verdict.")
 
 
 def compliance_routes(services: Services) -> APIRouter:
@@ -52,7 +52,7 @@ def compliance_routes(services: Services) -> APIRouter:
     @routes.post(
         "/analyze",
         status_code=202,
-        summary="Begin an analysis: a form with a file, or JSON naming an upload",
+        summary="Start an analysis: a form with a file, or JSON naming an upload",
         openapi_extra=form_body("upload", "policies", "requirements", "options", "title", "name", or_json=ComplyRequest),
     )
     async def analyze(
@@ -82,7 +82,7 @@ def compliance_routes(services: Services) -> APIRouter:
         )
         return JSONResponse({**job_view(job), "address": services.settings.url + job_page(job.pipeline, job.id)}, status_code=202)
 
-    @routes.get("/analysis/{job_id}", summary="The report, reviews counted; 202 while the job runs", responses=STILL_RUNNING)
+    @routes.get("/analysis/{job_id}", summary="The report, including reviews; 202 while the job runs", responses=STILL_RUNNING)
     async def report(job_id: str, user: Someone) -> Response:
         try:
             found = await compliance.load_analysis(services, user, job_id)
@@ -93,12 +93,12 @@ def compliance_routes(services: Services) -> APIRouter:
             one["match"] = match.id
         return JSONResponse({**said, "job": found.id})
 
-    @routes.post("/matches/{match_id}/review", summary="Confirm or overturn a verdict; the score follows")
+    @routes.post("/matches/{match_id}/review", summary="Confirm or change a verdict; updates the score")
     async def review(match_id: str, asked: ReviewRequest, user: Someone) -> JSONResponse:
         view = await compliance.review_verdict(services, user, match_id, asked.verdict, asked.reason)
         return JSONResponse({"analysis": view.id, "score": view.report.grade.score, "risk": view.report.grade.risk})
 
-    @routes.delete("/analysis/{job_id}", status_code=204, summary="Delete an analysis with what was kept of its document")
+    @routes.delete("/analysis/{job_id}", status_code=204, summary="Delete an analysis and its document")
     async def delete(job_id: str, user: Someone) -> Response:
         await compliance.delete_analysis(services, user, job_id)
         return Response(status_code=204)
@@ -109,7 +109,7 @@ def compliance_routes(services: Services) -> APIRouter:
 def _distinct(lines: list[Line]) -> list[Any]:
     ids = [line.id for line in lines]
     if len(set(ids)) < len(ids):
-        raise InvalidInput(f"Two requirements have the id '{next(one for one in ids if ids.count(one) > 1)}'. Give each its own.")
+        raise InvalidInput(f"Two requirements have the id '{next(one for one in ids if ids.count(one) > 1)}'. IDs must be unique.")
     return [line.requirement() for line in lines]
 
 

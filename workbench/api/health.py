@@ -14,11 +14,11 @@ def health_routes(services: Services, metrics: GatewayMetrics) -> APIRouter:
     """``/health/*`` and ``/metrics``."""
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/health/live", summary="The gateway answers")
+    @routes.get("/health/live", summary="The gateway is running")
     async def live() -> JSONResponse:
         return JSONResponse({"state": "live"})
 
-    @routes.get("/health/ready", summary="Jobs can be done; 503 while they cannot")
+    @routes.get("/health/ready", summary="Ready for jobs; 503 until then")
     async def ready() -> JSONResponse:
         found = await components(services)
         if is_ready(found):
@@ -27,7 +27,7 @@ def health_routes(services: Services, metrics: GatewayMetrics) -> APIRouter:
         answer = {"state": "not_ready", "waiting_for": list(waiting), "reasons": waiting}
         return JSONResponse(answer, status_code=503, headers={"retry-after": "1"})
 
-    @routes.get("/health/components", summary="Every part, with its state and a sentence")
+    @routes.get("/health/components", summary="All components with their states")
     async def parts() -> JSONResponse:
         found = await components(services)
         state = "ready" if is_ready(found) else "not_ready"

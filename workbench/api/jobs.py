@@ -44,7 +44,7 @@ class RetryRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    from_stage: str | None = Field(None, description="Keep what the stages before this one gave.")
+    from_stage: str | None = Field(None, description="Reuse the results of the stages before this one.")
     models: dict[Role, Annotated[str, Field(max_length=100)]] = Field(default_factory=dict, description="Role to version.")
 
 
@@ -77,17 +77,17 @@ def job_routes(services: Services) -> APIRouter:
     async def show(job_id: str, user: Someone) -> JSONResponse:
         return JSONResponse(job_view(await find_job(services, user, job_id)))
 
-    @routes.get("/{job_id}/events", summary="What happened to it so far")
+    @routes.get("/{job_id}/events", summary="Events of a job")
     async def events(job_id: str, user: Someone, after: Whole = 0) -> JSONResponse:
         found = await services.jobs.events(job_id, after, owner_id=user.id)
         job = await find_job(services, user, job_id)
         return JSONResponse({"job": job_view(job), "events": [event_view(event) for event in found]})
 
-    @routes.post("/{job_id}/cancel", summary="Stop it")
+    @routes.post("/{job_id}/cancel", summary="Cancel a job")
     async def cancel(job_id: str, user: Someone) -> JSONResponse:
         return JSONResponse(job_view(await services.jobs.cancel(job_id, owner_id=user.id)))
 
-    @routes.post("/{job_id}/retry", status_code=202, summary="Run it again as a new job")
+    @routes.post("/{job_id}/retry", status_code=202, summary="Retry as a new job")
     async def retry(job_id: str, user: Someone, asked: RetryRequest | None = None) -> JSONResponse:
         asked = asked or RetryRequest(from_stage=None)
         job = await services.jobs.retry(job_id, asked.from_stage, dict(asked.models), owner_id=user.id)

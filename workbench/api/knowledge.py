@@ -42,11 +42,11 @@ def knowledge_routes(services: Services) -> APIRouter:
 
     # -- across collections (before the routes of one, whose {collection} would take these words)
 
-    @routes.get("", summary="Collections that you may read")
+    @routes.get("", summary="Collections you can read")
     async def collections(user: Someone) -> JSONResponse:
         return JSONResponse({"collections": [collection_view(card) for card in await knowledge.list_collections(services, user)]})
 
-    @routes.post("", status_code=201, summary="Make a collection")
+    @routes.post("", status_code=201, summary="Create a collection")
     async def create(asked: NewCollection, user: Someone) -> JSONResponse:
         card = await knowledge.new_collection(services, user, asked.name, shared=asked.shared, description=asked.description)
         return JSONResponse(collection_view(card), status_code=201)
@@ -57,17 +57,17 @@ def knowledge_routes(services: Services) -> APIRouter:
         found = await knowledge.search_collections(services, user, asked.collections, asked.query, asked.k, asked.filters, asked.config)
         return JSONResponse({"config": asked.config, "passages": [one.as_dict() for one in found], "seconds": _since(began)})
 
-    @routes.get("/documents", summary="Documents of a name or id, wherever you may read")
+    @routes.get("/documents", summary="Documents with a name or ID, in all collections you can read")
     async def named(named: str, user: Someone) -> JSONResponse:
         return JSONResponse({"documents": [document_view(card) for card in await knowledge.named_documents(services, user, named)]})
 
-    @routes.post("/documents", status_code=202, summary="Add uploads to a collection (made where there is none), as one job")
+    @routes.post("/documents", status_code=202, summary="Add uploads to a collection (created if missing), as one job")
     async def add_uploads(asked: DocumentsToAdd, user: Someone, idempotency_key: Key = None) -> JSONResponse:
         files = [(file.upload, file.name) for file in asked.files]
         job = await knowledge.add_uploads(services, user, asked.collection, files, idempotency_key=idempotency_key)
         return JSONResponse({"job": job_view(job)}, status_code=202)
 
-    @routes.get("/jobs/{job_id}", summary="What became of the documents of a job; 202 while it runs", responses=STILL_RUNNING)
+    @routes.get("/jobs/{job_id}", summary="Results of the documents of a job; 202 while it runs", responses=STILL_RUNNING)
     async def added(job_id: str, user: Someone) -> Response:
         try:
             return JSONResponse(await knowledge.added_documents(services, user, job_id))
@@ -80,42 +80,42 @@ def knowledge_routes(services: Services) -> APIRouter:
     async def show(collection: str, user: Someone) -> JSONResponse:
         return JSONResponse(collection_view(await knowledge.find_collection(services, user, collection)))
 
-    @routes.patch("/{collection}", summary="Rename, describe, share it (its owner)")
+    @routes.patch("/{collection}", summary="Rename, describe or share a collection (owner only)")
     async def change(collection: str, asked: CollectionChange, user: Someone) -> JSONResponse:
         card = await knowledge.change_collection(
             services, user, collection, new_name=asked.name, shared=asked.shared, description=asked.description
         )
         return JSONResponse(collection_view(card))
 
-    @routes.delete("/{collection}", status_code=204, summary="Delete it with everything in it (its owner)")
+    @routes.delete("/{collection}", status_code=204, summary="Delete a collection (owner only)")
     async def delete(collection: str, user: Someone) -> Response:
         await knowledge.delete_collection(services, user, collection)
         return Response(status_code=204)
 
-    @routes.get("/{collection}/storage", summary="What it takes")
+    @routes.get("/{collection}/storage", summary="Storage used by a collection")
     async def storage(collection: str, user: Someone) -> JSONResponse:
         return JSONResponse((await knowledge.storage_used(services, user, collection)).as_dict())
 
-    @routes.post("/{collection}/rebuild", summary="Make its index anew")
+    @routes.post("/{collection}/rebuild", summary="Rebuild the index of a collection")
     async def rebuild(collection: str, user: Someone) -> JSONResponse:
         return JSONResponse({"chunks": await knowledge.rebuild_collection(services, user, collection)})
 
-    @routes.get("/{collection}/members", summary="Who else may use it")
+    @routes.get("/{collection}/members", summary="Members of a collection")
     async def members(collection: str, user: Someone) -> JSONResponse:
         found = await knowledge.list_members(services, user, collection)
         return JSONResponse({"members": [{"name": member.name, "right": member.right} for member in found]})
 
-    @routes.put("/{collection}/members/{person}", status_code=204, summary="Give somebody a right (its owner)")
+    @routes.put("/{collection}/members/{person}", status_code=204, summary="Set a person's permission (owner only)")
     async def give(collection: str, person: str, asked: MemberRight, user: Someone) -> Response:
         await knowledge.set_member(services, user, collection, person, asked.right)
         return Response(status_code=204)
 
-    @routes.delete("/{collection}/members/{person}", status_code=204, summary="Take it (its owner)")
+    @routes.delete("/{collection}/members/{person}", status_code=204, summary="Remove a person's permission (owner only)")
     async def take(collection: str, person: str, user: Someone) -> Response:
         await knowledge.set_member(services, user, collection, person, None)
         return Response(status_code=204)
 
-    @routes.post("/{collection}/search", summary="The passages that answer best; many queries at once")
+    @routes.post("/{collection}/search", summary="Search a collection; several queries at once")
     async def search(collection: str, asked: Search, user: Someone) -> JSONResponse:
         if (asked.query is None) == (asked.queries is None):
             raise InvalidInput("Send either 'query' or 'queries'.")
@@ -128,7 +128,7 @@ def knowledge_routes(services: Services) -> APIRouter:
 
     # -- its documents
 
-    @routes.get("/{collection}/documents", summary="Its documents by name, each with its state")
+    @routes.get("/{collection}/documents", summary="Documents of a collection, by name")
     async def documents(
         collection: str,
         user: Someone,
@@ -155,45 +155,45 @@ def knowledge_routes(services: Services) -> APIRouter:
     async def document_card(collection: str, document: str, user: Someone) -> JSONResponse:
         return JSONResponse(document_view(await knowledge.find_document(services, user, collection, document)))
 
-    @routes.patch("/{collection}/documents/{document}", summary="Correct its facts")
+    @routes.patch("/{collection}/documents/{document}", summary="Correct a document's details")
     async def edit(collection: str, document: str, asked: FactsChange, user: Someone) -> JSONResponse:
         facts = asked.model_dump(exclude_unset=True)
         return JSONResponse(document_view(await knowledge.edit_document(services, user, collection, document, facts)))
 
-    @routes.delete("/{collection}/documents/{document}", status_code=204, summary="Remove it from index, store and tables")
+    @routes.delete("/{collection}/documents/{document}", status_code=204, summary="Delete a document")
     async def remove(collection: str, document: str, user: Someone) -> Response:
         await knowledge.remove_documents(services, user, collection, [document])
         return Response(status_code=204)
 
-    @routes.get("/{collection}/documents/{document}/text", summary="What was read from it, by page")
+    @routes.get("/{collection}/documents/{document}/text", summary="Text of a document, by page")
     async def text(collection: str, document: str, user: Someone) -> JSONResponse:
         return JSONResponse(as_kb_read(await knowledge.read_document_text(services, user, collection, document)))
 
-    @routes.get("/{collection}/documents/{document}/file", summary="The file as it was added", responses=FILE)
+    @routes.get("/{collection}/documents/{document}/file", summary="File of a document", responses=FILE)
     async def original(collection: str, document: str, request: Request, user: Someone) -> Response:
         stream, info, name = await knowledge.open_file(services, user, collection, document)
         return file_response(request, stream, info, filename=name)
 
-    @routes.get("/{collection}/documents/{document}/versions", summary="Versions of it that were replaced, the last one first")
+    @routes.get("/{collection}/documents/{document}/versions", summary="Earlier versions of a document, newest first")
     async def versions(collection: str, document: str, user: Someone) -> JSONResponse:
         found = await knowledge.list_versions(services, user, collection, document)
         return JSONResponse({"versions": [version_view(card) for card in found]})
 
-    @routes.get("/{collection}/documents/{document}/versions/{version}/text", summary="What was read from a replaced version, by page")
+    @routes.get("/{collection}/documents/{document}/versions/{version}/text", summary="Text of an earlier version, by page")
     async def version_text(collection: str, document: str, version: Whole, user: Someone) -> JSONResponse:
         return JSONResponse(as_kb_read(await knowledge.read_version(services, user, collection, document, version)))
 
-    @routes.get("/{collection}/documents/{document}/versions/{version}/file", summary="The file of a replaced version", responses=FILE)
+    @routes.get("/{collection}/documents/{document}/versions/{version}/file", summary="File of an earlier version", responses=FILE)
     async def version_file(collection: str, document: str, version: Whole, request: Request, user: Someone) -> Response:
         stream, info, name = await knowledge.open_version(services, user, collection, document, version)
         return file_response(request, stream, info, filename=name)
 
-    @routes.get("/{collection}/documents/{document}/chunks", summary="Its chunks in order")
+    @routes.get("/{collection}/documents/{document}/chunks", summary="Chunks of a document")
     async def chunks(collection: str, document: str, user: Someone, after: Whole = -1, limit: Whole = 100) -> JSONResponse:
         found = await knowledge.list_chunks(services, user, collection, document, after=after, limit=limit)
         return JSONResponse({"chunks": [chunk_view(card) for card in found]})
 
-    @routes.patch("/{collection}/chunks/{chunk}", summary="Switch a chunk on or off, or search it by other words")
+    @routes.patch("/{collection}/chunks/{chunk}", summary="Enable or disable a chunk, or change its search text")
     async def edit_chunk(collection: str, chunk: Whole, asked: ChunkChange, user: Someone) -> JSONResponse:
         card = await knowledge.edit_chunk(services, user, collection, chunk, enabled=asked.enabled, search_text=asked.search_text)
         return JSONResponse(chunk_view(card))

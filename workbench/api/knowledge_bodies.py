@@ -21,7 +21,7 @@ class NewCollection(Body):
 
     name: str = Field(max_length=200)
     description: str = Field("", max_length=2000)
-    shared: bool = Field(False, description="Everybody who signs in may read it.")
+    shared: bool = Field(False, description="Everyone who signs in can read it.")
 
 
 class CollectionChange(Body):
@@ -42,13 +42,13 @@ class FileToAdd(Body):
     """A file that was uploaded."""
 
     upload: str = Field(description="Id of the upload.")
-    name: str | None = Field(None, max_length=1000, description="What the document is called, with folders; by default the file's name.")
+    name: str | None = Field(None, max_length=1000, description="Name of the document, with folders; by default the file's name.")
 
 
 class DocumentsToAdd(Body):
     """Files for one job."""
 
-    collection: str = Field(max_length=200, description="Name or id; made where there is none.")
+    collection: str = Field(max_length=200, description="Name or ID; created if missing.")
     files: list[FileToAdd] = Field(min_length=1, max_length=20_000)
 
 
@@ -67,8 +67,8 @@ class FactsChange(Body):
 class ChunkChange(Body):
     """What is left out stays."""
 
-    enabled: bool | None = Field(None, description="Whether it takes part in answers.")
-    search_text: str | None = Field(None, max_length=LONGEST, description="Words to search it by; empty: by its own again.")
+    enabled: bool | None = Field(None, description="Disabled chunks are excluded from answers.")
+    search_text: str | None = Field(None, max_length=LONGEST, description="Text used for searching; empty: the chunk's own text.")
 
 
 Value = str | Whole | list[str | Whole]

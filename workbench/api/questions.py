@@ -29,7 +29,7 @@ class Question(Body):
 
     question: str = Field(max_length=4000)
     collections: list[str] = Field(default_factory=list, max_length=20, description="Names or ids; by default the conversation's.")
-    conversation: str | None = Field(None, max_length=100, description="To go on in; by default a new one.")
+    conversation: str | None = Field(None, max_length=100, description="Conversation to continue; by default a new one.")
     filters: dict[Filter, Value] = Field(default_factory=dict, description="Facts of documents to the values allowed.")
     config: Literal["fast", "accurate"] = "fast"
     writer: Literal["quotes", "model"] | None = Field(
@@ -72,7 +72,7 @@ def question_routes(services: Services) -> APIRouter:
         assert isinstance(last, Kept)
         return JSONResponse(last.as_dict())
 
-    @routes.post("/query/{answer}/feedback", status_code=204, summary="A thumb for an answer")
+    @routes.post("/query/{answer}/feedback", status_code=204, summary="Rate an answer")
     async def feedback(answer: str, asked: Judgement, user: Someone) -> Response:
         await questions.give_feedback(services, user, answer, asked.value, asked.comment)
         return Response(status_code=204)
@@ -84,7 +84,7 @@ def question_routes(services: Services) -> APIRouter:
         drawn = await cited_picture(services, user, collection, document, page, start, end, version)
         return Response(drawn, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
-    @routes.get("/history", summary="Your conversations, the last used first")
+    @routes.get("/history", summary="Your conversations, last used first")
     async def history(user: Someone, containing: str = "", limit: Whole = 50) -> JSONResponse:
         return JSONResponse({"conversations": await questions.list_conversations(services, user, containing=containing, limit=limit)})
 

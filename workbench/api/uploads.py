@@ -58,7 +58,7 @@ def check_length(request: Request, services: Services) -> None:
     limit = services.settings.gateway.max_upload_mb * 1_000_000
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit + 100_000:
-        raise TooLarge(f"The file is larger than {limit // 1_000_000} MB, the most this workbench takes (gateway.max_upload_mb).")
+        raise TooLarge(f"The file exceeds the limit of {limit // 1_000_000} MB (gateway.max_upload_mb).")
 
 
 async def receive_form(request: Request, services: Services, user: User) -> tuple[Upload | None, dict[str, str]]:

@@ -75,7 +75,7 @@ def as_text(said: dict[str, Any]) -> str:
     for one in sorted(said["requirements"], key=lambda one: order[one["reviewed"] or one["verdict"]]):
         verdict = one["reviewed"] or one["verdict"]
         sure = f"{one['probabilities'][one['verdict']]:.0%}" if not one["reviewed"] else "reviewed"
-        conflict = ", spans disagree" if one["conflict"] else ""
+        conflict = ", conflicting evidence" if one["conflict"] else ""
         lines.append(f"{MARKS[verdict]:13} {sure:>8}  [{one['severity']}] {one['id']}: {one['text']}{conflict}")
         for span in [span for span in one["evidence"] if span["decided"]][:2] if verdict != "satisfied" else []:
             page = f"page {span['page']}, " if span["page"] else ""

@@ -44,7 +44,9 @@ def show_job(job_id: Id, as_json: AsJson = False, home: Home = None) -> None:
 @app.command()
 def retry(
     job_id: Id,
-    from_stage: Annotated[str | None, typer.Option("--from", help="Keep what the stages before this one gave.", show_default=False)] = None,
+    from_stage: Annotated[
+        str | None, typer.Option("--from", help="Reuse the results of the stages before this one.", show_default=False)
+    ] = None,
     model: Annotated[list[str] | None, typer.Option(help="ROLE=VERSION, for example segmentation=2.", show_default=False)] = None,
     as_json: AsJson = False,
     home: Home = None,

@@ -111,7 +111,7 @@ def search(
             print(f"{number}. {passage['document']}{title}{page}, {passage['start']}-{passage['end']}, score {passage['score']:.3f}")
             print(f"   {' '.join(passage['text'].split())[:400]}\n")
         if not passages:
-            print("Nothing was found.")
+            print("No results.")
 
 
 @app.command("list")

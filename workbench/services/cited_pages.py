@@ -99,7 +99,7 @@ async def cited_picture(
     if version is not None:
         return await _earlier_picture(services, user, card, page, start, end, version)
     if card.media_type != PDF or not card.has_file:
-        raise NotFound("Only the pages of a PDF can be shown as pictures.")
+        raise NotFound("Page images are available for PDFs only.")
     name = f"{card.sha256} {page} {start} {end}"
 
     async def found() -> tuple[str, BinaryIO]:
@@ -112,7 +112,7 @@ async def cited_picture(
 async def _earlier_picture(services: Services, user: User, card: DocumentCard, page: int, start: int, end: int, version: int) -> bytes:
     earlier = next((one for one in await list_versions(services, user, card.collection_id, card.id) if one.version == version), None)
     if earlier is None or earlier.media_type != PDF:
-        raise NotFound("Only the pages of a PDF can be shown as pictures.")
+        raise NotFound("Page images are available for PDFs only.")
 
     async def found() -> tuple[str, BinaryIO]:
         quote = (await read_version(services, user, card.collection_id, card.id, version)).text[start:end]

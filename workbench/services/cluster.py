@@ -54,7 +54,7 @@ class Cluster:
         address = self._settings.ray.address or read_address(self._settings)
         if address is None:
             # Never "whatever Ray runs on this machine": that may be somebody else's.
-            raise Unavailable("Ray's head has not written its address yet.")
+            raise Unavailable("Ray is still starting.")
         join(address, self._settings if self._settings.ray.address is None else None)
         return serve_roles(self._settings)
 

@@ -43,10 +43,10 @@ async def evidence_picture(services: Services, user: User, analysis_id: str, pag
     view = await compliance.load_analysis(services, user, analysis_id)
     upload = await _pdf(services, user, view)
     if upload is None:
-        raise NotFound("Only the pages of a PDF can be shown as pictures.")
+        raise NotFound("Page images are available for PDFs only.")
     document = await compliance.document_text(services, user, analysis_id)
     if not 0 <= start < end <= len(document.text):
-        raise InvalidInput("The document has no such characters.")
+        raise InvalidInput("Characters out of range.")
 
     async def found() -> tuple[str, BinaryIO]:
         bucket = services.settings.storage.buckets.uploads_raw

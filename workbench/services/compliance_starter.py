@@ -39,7 +39,7 @@ async def starter_collection(services: Services, user: User) -> CollectionCard:
         if wanted.keys() <= {document.document for document in ready}:
             return await knowledge.find_collection(services, user, card.id)
         await asyncio.sleep(LOOK)
-    raise Timeout("The starter policies are still being read. Try again in a minute.")
+    raise Timeout("The starter policies are still being processed. Try again in a minute.")
 
 
 async def start_sample(services: Services, user: User, name: str, *, idempotency_key: str | None = None) -> AnalysisJob:

@@ -86,17 +86,17 @@ async def _database(services: Services) -> Component:
     try:
         await services.database.run(lambda session: session.execute(text("select 1")))
     except Exception as error:
-        return _component("database", "down", f"The database does not answer: {_said(error)}")
+        return _component("database", "down", f"Database unavailable: {_said(error)}")
     return _component("database", "ready", "The tables answer.")
 
 
 async def _storage(services: Services) -> Component:
     free = await asyncio.to_thread(_free_mb, services)
     if free < LEAST_FREE_MB:
-        said = f"The disk is full: {free} MB are free where the data folder is. Jobs cannot go on until space is freed."
+        said = f"The disk is full: {free} MB are free in the data folder. Jobs continue when space is freed."
         return _component("storage", "down", said)
     if free < 500:
-        return _component("storage", "degraded", f"Only {free} MB are free where objects are kept: uploads will soon fail.")
+        return _component("storage", "degraded", f"Only {free} MB of storage are free; uploads will soon fail.")
     return _component("storage", "ready", f"Objects can be written. {free / 1000:.0f} GB are free.")
 
 
@@ -111,32 +111,34 @@ def _free_mb(services: Services) -> int:
 async def _mlflow(services: Services) -> Component:
     server = await asyncio.to_thread(find_server, services.settings)
     if server is None:
-        return _component("mlflow", "missing", "MLflow's server is not started by this workbench.")
+        return _component("mlflow", "missing", "MLflow is not part of this installation.")
     import httpx
 
     try:
         async with server.client(seconds=2.0) as client:
             answer = await client.get("/health")
         if answer.status_code == 200:
-            return _component("mlflow", "ready", "MLflow answers at /mlflow.")
-        return _component("mlflow", "degraded", f"MLflow answers with status {answer.status_code}.")
+            return _component("mlflow", "ready", "Available at /mlflow.")
+        return _component("mlflow", "degraded", f"MLflow responds with status {answer.status_code}.")
     except httpx.HTTPError:
-        return _component("mlflow", "starting", "MLflow's server does not answer yet; models serve without it.")
+        return _component("mlflow", "starting", "MLflow is starting; models are served without it.")
 
 
 async def _ray(services: Services) -> list[Component]:
     cluster = services.cluster
     if cluster is None or not cluster.connected:
-        said = cluster.sentence if cluster else "This process uses no Ray."
+        said = cluster.sentence if cluster else "Ray is not used."
         state = "starting" if cluster else "missing"
         installed = [role for role in ROLES if services.settings.model(role).backend != "none"]
-        waiting = [_component(name, state, "Waits for Ray.") for name in (*installed, "imaging", "runner", "queue")]
+        waiting = [_component(name, state, "Waiting for Ray.") for name in (*installed, "imaging", "runner", "queue")]
         return [_component("ray", state, said), *waiting, *_missing(services)]
     try:
         states = await asyncio.wait_for(deployments(services), timeout=10)
     except Exception as error:
-        return [_component("ray", "down", f"Ray does not answer: {_said(error)}"), *_missing(services)]
-    queue = await _queue(services) if states.get("runner", ("",))[0] in WORKS else _component("queue", "starting", "Waits for the runner.")
+        return [_component("ray", "down", f"Ray unavailable: {_said(error)}"), *_missing(services)]
+    queue = (
+        await _queue(services) if states.get("runner", ("",))[0] in WORKS else _component("queue", "starting", "Waiting for the runner.")
+    )
     parts = [_component(name, *states.get(name, ("starting", "Not deployed yet."))) for name in ("runner", "imaging") if name not in states]
     parts += [_component(name, state, sentence) for name, (state, sentence) in sorted(states.items())]
     return [_component("ray", "ready", "Ray answers."), queue, *parts, *_missing(services)]
@@ -187,13 +189,13 @@ def _deployment(status: str, running: int, others: dict[str, int], message: str)
     replicas = f"{running} replica{'s' if running != 1 else ''}"
     told = f" {message.strip().splitlines()[0][:200]}" if message.strip() else ""
     if running and not others:
-        return "ready", f"{replicas} answer{'s' if running == 1 else ''}."
+        return "ready", f"{replicas} running."
     if running:
         waiting = ", ".join(f"{number} {state.lower()}" for state, number in others.items())
-        return "degraded", f"{replicas} answer{'s' if running == 1 else ''}; {waiting}.{told}"
+        return "degraded", f"{replicas} running; {waiting}.{told}"
     if status in STARTING or others.get("STARTING") or others.get("UPDATING") or others.get("RECOVERING"):
-        return "starting", f"No replica answers yet; one is starting.{told}"
-    return "down", f"No replica answers.{told}"
+        return "starting", f"Starting; no replica is running yet.{told}"
+    return "down", f"No replica is running.{told}"
 
 
 def _missing(services: Services) -> list[Component]:

@@ -39,5 +39,5 @@ def _card(services: Services, role: str, champion: ModelRef | None, states: dict
         return RoleCard(role, "missing", missing_sentence(role), None)
     state, sentence = states.get(role, ("missing", missing_sentence(role)))
     if refused := read_refusals(services.settings).get(role):
-        sentence = f"{sentence} Version {refused.version} was promoted and refused: {refused.reason}"
+        sentence = f"{sentence} Version {refused.version} was promoted but could not be loaded: {refused.reason}"
     return RoleCard(role, state, sentence, champion)

@@ -69,7 +69,7 @@ class Promotions:
                 return False  # starting or restarting: asked again at the next look
             log.error("a champion was refused", role=role, version=version, code=error.code, error=error.message)
             if before is not None:
-                why = f"It could not be loaded: {error.message}"
+                why = f"Loading failed: {error.message}"
                 await asyncio.to_thread(refuse, self._services.settings, role, version, why, instead=before)
                 await self._tell_old(role, before)
             return False

@@ -103,5 +103,5 @@ def artifact_info(result: AnalysisResult, name: str) -> ObjectInfo:
     """Raises NotFound where the job left no such file."""
     noted = result.artifacts.get(name)
     if noted is None:
-        raise NotFound(f"This result has no file {name}. It has: {', '.join(sorted(result.artifacts)) or 'none'}.")
+        raise NotFound(f"This result has no file {name}. Files: {', '.join(sorted(result.artifacts)) or 'none'}.")
     return ObjectInfo(**noted)

@@ -50,7 +50,7 @@ async def save_upload(services: Services, user: User, filename: str, source: Sou
     try:
         size, digest = await write_pieces(temporary, _pieces(source), limit=limit)
         if size == 0:
-            raise InvalidInput(f"{name} is empty. Choose a file with something in it.")
+            raise InvalidInput(f"{name} is empty. Choose another file.")
         return await asyncio.to_thread(_keep, services, user.id, temporary, size, digest, name)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -61,7 +61,7 @@ async def find_upload(services: Services, user: User, upload_id: str) -> Upload:
     """Raises NotFound where there is none, or it is another person's."""
     upload = await services.database.run(lambda session: session.get(Upload, upload_id))
     if upload is None or upload.owner_id != user.id:
-        raise NotFound(f"There is no upload {upload_id}.")
+        raise NotFound(f"Upload not found: {upload_id}.")
     return upload
 
 
@@ -125,7 +125,7 @@ async def start_sample(
     from pipelines.imaging.samples import SAMPLES
 
     if sample_name not in SAMPLES:
-        raise NotFound(f"There is no sample '{sample_name}'. There are: {', '.join(SAMPLES)}.")
+        raise NotFound(f"Unknown sample '{sample_name}'. Available: {', '.join(SAMPLES)}.")
     path = services.folder.cache / "samples" / SAMPLES[sample_name].file
     if not path.exists():
         await _make_sample(sample_name, path)
@@ -143,7 +143,7 @@ async def _make_sample(name: str, path: Path) -> None:
         _, said = await work.communicate()
         if work.returncode:
             last = said.decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise ModelMissing(f"The sample '{name}' could not be made: {' '.join(last)[:300]}")
+            raise ModelMissing(f"The sample '{name}' could not be created: {' '.join(last)[:300]}")
         (Path(folder) / path.name).replace(path)
 
 
@@ -197,7 +197,7 @@ async def write_pieces(path: Path, pieces: AsyncIterator[bytes], *, limit: int) 
         async for piece in pieces:
             size += len(piece)
             if size > limit:
-                raise TooLarge(f"The file is larger than {limit // 1_000_000} MB, the most this workbench takes (gateway.max_upload_mb).")
+                raise TooLarge(f"The file exceeds the limit of {limit // 1_000_000} MB (gateway.max_upload_mb).")
             buffer += piece
             if len(buffer) >= PIECE:
                 await asyncio.to_thread(flush)

@@ -39,9 +39,11 @@ def activity_page(services: Services, blocks: gr.Blocks) -> None:
     html('<div class="wb-lead"><h1>Activity</h1><p>All your jobs. They continue when you close the page.</p></div>')
     offset = gr.Number(0, visible="hidden", precision=0, label="First job shown")
     with gr.Row(elem_classes="wb-form wb-filters"):
-        chosen = gr.Radio(list(FILTERS), value="All", label="State", show_label=False, container=False, elem_classes="wb-filter")
+        chosen = gr.Radio(
+            list(FILTERS), value="All", label="State", show_label=False, container=False, elem_classes="wb-filter", scale=0, min_width=460
+        )
         kind = gr.Dropdown(
-            [EVERY_TYPE, *TYPES], value=EVERY_TYPE, label="Type", show_label=False, container=False, elem_id="type", min_width=150
+            [EVERY_TYPE, *TYPES], value=EVERY_TYPE, label="Type", show_label=False, container=False, elem_id="type", scale=0, min_width=170
         )
         find = gr.Textbox(
             label="Search jobs by name", show_label=False, container=False, placeholder="Search by name", max_lines=1, elem_id="find",
@@ -99,7 +101,7 @@ def activity_html(jobs: list[JobProgress], *, count: int, first: int, narrowed: 
     if not jobs and narrowed:
         return empty("No matching jobs", "Change the filters or the search.")
     if not jobs:
-        return empty("No jobs yet", '<a href="/imaging">Analyze a scan</a> or <a href="/compliance">check a document</a> to start one.')
+        return empty("No jobs yet", '<a href="/imaging">Analyse a scan</a> or <a href="/compliance">check a document</a> to start one.')
     rows = "".join(_row(item) for item in jobs)
     return (
         '<section class="wb-card"><table class="wb-table wb-jobs"><thead><tr>'

@@ -9,6 +9,7 @@ import gradio as gr
 
 from infra.database.tables import User
 from infra.errors import InvalidInput, NotFound, WorkbenchError
+from infra.telemetry import correlation_id, logger
 from pipelines.questions import Piece, Said, Searched
 from pipelines.questions.writers import Writer
 from workbench.services import knowledge, questions
@@ -18,6 +19,8 @@ from workbench.ui.ask_html import NO_SOURCE, failed_html, history_html, live_htm
 from workbench.ui.knowledge_html import ON_CLICK, button
 from workbench.ui.shell import HIDDEN, Updates, bottom_line, empty, html, person, told, top_bar
 from workbench.ui.words import escape
+
+log = logger(__name__)
 
 LEAD = """<div class="wb-lead"><h1>Ask</h1>
 <p>Ask questions about your documents. Every sentence of an answer links to its source.</p></div>"""
@@ -230,10 +233,14 @@ def ask_page(services: Services, blocks: gr.Blocks) -> None:
                 yield {chat: before + live_html(text, status, sentences, written)}
         except WorkbenchError as error:
             yield {question: text, chat: before + failed_html(text, error.message), **waiting}
+        except Exception as error:
+            log.error("a question failed", exc_info=error)
+            told_where = f"Unexpected error. Details are in the gateway's log (correlation ID {correlation_id()})."
+            yield {question: text, chat: before + failed_html(text, told_where), **waiting}
 
     @told
-    async def stopped(identifier: str, text: str, request: gr.Request) -> Updates:
-        return {**await show(person(request), identifier), question: text, **waiting}
+    async def stopped(identifier: str, text: str, typed: str, request: gr.Request) -> Updates:
+        return {**await show(person(request), identifier), question: typed if typed.strip() else text, **waiting}
 
     @told
     async def act(identifier: str, request: gr.Request, event: gr.EventData) -> Updates:
@@ -275,7 +282,7 @@ def ask_page(services: Services, blocks: gr.Blocks) -> None:
         event(None, None, None, js=BUSY)
         asking.append(event(ask, [question, places, documents, writer, conversation], everything, **HIDDEN))
         asking[-1].then(None, conversation, None, js=NAMED)
-    stop.click(stopped, [conversation, asked], everything, cancels=asking, **HIDDEN)
+    stop.click(stopped, [conversation, asked, question], everything, cancels=asking, **HIDDEN)
     places.input(offer, [places, documents], documents, trigger_mode="always_last", **HIDDEN)
     # Every click counts, also while an answer comes or another source is being opened.
     chat.submit(act, conversation, everything, trigger_mode="multiple", **HIDDEN).success(None, None, None, js=SEEN)

@@ -79,8 +79,8 @@ def _wrote(turn: dict[str, Any]) -> str:
 def _cite(answer: str, place: str, passage: dict[str, Any]) -> str:
     """A button that opens the place; ``place`` is ``sSENTENCE.PASSAGE``, or ``pPASSAGE`` of the nearest."""
     support = f", support {percent(100 * passage['entailed'])}" if "entailed" in passage else ""
-    hint = f"Open {passage['document']}; relevance {percent(100 * passage['score'])}{support}"
     page = f", p. {passage['page']}" if passage["page"] else ""
+    hint = f"{_name(passage)}{page}; relevance {percent(100 * passage['score'])}{support}"
     return f'<small class="wb-cite">{button(_name(passage) + page, "open", f"{answer} {place}", title=hint)}</small>'
 
 

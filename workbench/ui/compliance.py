@@ -15,6 +15,7 @@ from infra.errors import InvalidInput, NotFound
 from pipelines.compliance.actions import draft
 from pipelines.compliance.contract import Evidence
 from pipelines.compliance.samples import COLLECTION, SAMPLES
+from pipelines.questions.writers import usual_writer
 from workbench.services import compliance
 from workbench.services.cited_pages import Cited, cited
 from workbench.services.compliance import AnalysisView, MatchCard
@@ -43,12 +44,12 @@ from workbench.ui.shell import HIDDEN, Updates, empty, html, person, told, top_b
 from workbench.ui.stages import underway_html
 from workbench.ui.words import plural
 
-LEAD = """<div class="wb-lead"><h1>Check a document against policies</h1>
-<p>Drop a contract, a procedure or a privacy policy. Every requirement of the policies gets a verdict, with the evidence on both sides,
-a score that explains itself, and what to do about each gap. Nothing leaves this machine.</p></div>"""
-OWN = """<p class="wb-quiet">CSV with the columns id, text and, if you like, severity, topic and modality; or one requirement a line.
-Drop it here first and the document above afterwards: it then takes the place of the policies.</p>"""
-NOTHING_CHECKED = "Drop one above, or choose a sample: it brings its own policies along."
+LEAD = """<div class="wb-lead"><h1>Document analysis</h1>
+<p>Check a contract, procedure or privacy policy against the requirements of your policies. Each requirement gets a verdict with
+evidence. Documents stay on this machine.</p></div>"""
+OWN = """<p class="wb-quiet">CSV with the columns id and text (optional: severity, topic, modality), or one requirement per line.
+Upload it here first, then the document above. It replaces the policies.</p>"""
+NOTHING_CHECKED = "Upload one above, or try a sample; samples include their policies."
 SEVERITIES = ("All severities", "Critical", "High", "Medium", "Low")
 EVERY_POLICY = "All policies"
 LATEST = 8
@@ -110,11 +111,11 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         html(LEAD)
         with gr.Row(equal_height=True):
             with gr.Column(scale=3, min_width=320):
-                policies = gr.Dropdown([], multiselect=True, label="Policies that it must keep to", elem_id="policies")
+                policies = gr.Dropdown([], multiselect=True, label="Policies", elem_id="policies")
                 drop = gr.File(
                     label="Document", show_label=False, height=190, elem_id="drop", elem_classes="wb-drop wb-document", type="filepath"
                 )
-                with gr.Accordion("Or check it against a file of requirements", open=False, elem_id="own-requirements"):
+                with gr.Accordion("Use a file of requirements instead", open=False, elem_id="own-requirements"):
                     html(OWN)
                     file = gr.File(label="Requirements", show_label=False, height=110, elem_id="requirements-file", type="filepath")
             with gr.Column(scale=2, min_width=300, elem_classes="wb-samples"):
@@ -132,22 +133,20 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         finding = html()
         with gr.Row(elem_classes="wb-pair"):
             with gr.Column(scale=4, min_width=320, elem_classes="wb-stick"):
-                wanted = gr.Radio(
-                    [], label="Verdicts to show", show_label=False, container=False, elem_classes="wb-filter", elem_id="standing"
-                )
+                wanted = gr.Radio([], label="Verdict", show_label=False, container=False, elem_classes="wb-filter", elem_id="standing")
                 with gr.Row(elem_classes="wb-form"):
                     severity = gr.Dropdown(
-                        list(SEVERITIES), value=SEVERITIES[0], label="Severity to show", show_label=False, container=False, min_width=130
+                        list(SEVERITIES), value=SEVERITIES[0], label="Severity", show_label=False, container=False, min_width=130
                     )
                     policy = gr.Dropdown(
-                        [EVERY_POLICY], value=EVERY_POLICY, label="Policy to show", show_label=False, container=False, min_width=150
+                        [EVERY_POLICY], value=EVERY_POLICY, label="Policy", show_label=False, container=False, min_width=150
                     )
                 text = gr.Textbox(
                     "",
-                    label="Words to look for",
+                    label="Search requirements",
                     show_label=False,
                     container=False,
-                    placeholder="Only requirements with …",
+                    placeholder="Search requirements",
                     max_lines=1,
                     elem_id="containing",
                 )
@@ -170,13 +169,16 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
     detail = [match_box, sides, action, review]
     everything = [*frame.parts, policies, drop, file, earlier, finding, verdicts, own, made, remove, missing, *filters, *detail]
 
+    def may_draft() -> bool:
+        return usual_writer(services.settings) == "model"
+
     async def show_start(user: User) -> Updates:
         cards = await compliance.list_analyses(services, user, LATEST)
         places = await policy_choices(services, user)
         first = [card.collection_id for card in places if card.name == COLLECTION] or [card.collection_id for card in places[:1]]
         heading = '<div class="wb-heading"><h2>Earlier analyses</h2><a href="/compliance-dashboard">Dashboard</a></div>'
         underway = underway_html(await list_progress(services, user, pipeline="compliance"))
-        nothing = "" if underway else empty("No document has been checked yet", NOTHING_CHECKED)
+        nothing = "" if underway else empty("No analyses yet", NOTHING_CHECKED)
         return {
             **frame.before(),
             policies: gr.Dropdown([(_named(card), card.collection_id) for card in places], value=first),
@@ -214,7 +216,7 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         return {
             match_box: match.id,
             sides: detail_html(found.id, match, await policy_place(user, match), place, evidence),
-            action: action_html(match),
+            action: action_html(match, may_draft=may_draft()),
             review: review_html(match),
         }
 
@@ -237,8 +239,8 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         try:
             return await (show_job(user, named, str(request.query_params.get("match") or "")) if named else show_start(user))
         except NotFound:
-            text = 'It was deleted, is another person’s, or was never here. <a href="/compliance">Check a document</a>.'
-            return {missing: gr.HTML(empty("There is no analysis at this address", text), visible=True)}
+            text = 'It may have been deleted, or you do not have access. <a href="/compliance">Check a document</a>.'
+            return {missing: gr.HTML(empty("Analysis not found", text), visible=True)}
 
     @told
     async def send(path: str | None, chosen: list[str], requirements: str | None, request: gr.Request) -> Updates:
@@ -280,7 +282,7 @@ def compliance_page(services: Services, blocks: gr.Blocks) -> None:
         if doing == "evidence":
             return await show_match(user, found, match, _evidence(match, rest))
         if doing == "draft":
-            return {action: action_html(match, await draft(match.verdict, services.roles))}
+            return {action: action_html(match, await draft(match.verdict, services.roles), may_draft=may_draft())}
         before = named
         found = await compliance.review_verdict(services, user, match_id, rest, str(event.words))  # type: ignore[arg-type]
         options = choices(found)
@@ -339,7 +341,7 @@ def _listed(found: AnalysisView, named: str | None, degree: str, document: str, 
 def _match(found: AnalysisView, identifier: str) -> MatchCard:
     match = next((match for match in found.matches if match.id == identifier), None)
     if match is None:
-        raise NotFound("There is no such verdict in this analysis.")
+        raise NotFound("This analysis has no such verdict.")
     return match
 
 
@@ -347,4 +349,4 @@ def _evidence(match: MatchCard, place: str) -> Evidence:
     try:
         return match.verdict.evidence[int(place)]
     except (ValueError, IndexError) as error:
-        raise InvalidInput("There is no such passage.") from error
+        raise InvalidInput("Passage not found.") from error

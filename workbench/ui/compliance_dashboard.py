@@ -16,12 +16,9 @@ from workbench.ui.shell import HIDDEN, empty, html, person, told, top_bar
 from workbench.ui.stages import underway_html
 
 LEAD = """<div class="wb-lead"><h1>Compliance dashboard</h1>
-<p>How the documents stand that were checked, where the risk lies, and what waits for a person.</p></div>"""
+<p>Scores, risks and open reviews of the checked documents.</p></div>"""
 SHOWN = 6  # open reviews
-NOTHING = (
-    'Check a document against your policies, or one of the samples: <a href="/compliance">document analysis</a>. '
-    "Scores, risks and open reviews are drawn here from the first analysis on."
-)
+NOTHING = 'Check a document or a sample in <a href="/compliance">Document analysis</a>. Its scores, risks and open reviews appear here.'
 
 
 def compliance_dashboard_page(services: Services, blocks: gr.Blocks) -> None:
@@ -37,12 +34,12 @@ def compliance_dashboard_page(services: Services, blocks: gr.Blocks) -> None:
                 html('<h2 class="wb-over">Analyses over time</h2>')
                 scores = gr.Plot(label="Scores", show_label=False, container=False, elem_classes="wb-chart", elem_id="scores-chart")
             with gr.Column(scale=2, min_width=300, elem_classes="wb-card wb-charts"):
-                html('<h2 class="wb-over">Distribution of scores</h2>')
+                html('<h2 class="wb-over">Score distribution</h2>')
                 spread = gr.Plot(label="Verdicts", show_label=False, container=False, elem_classes="wb-chart", elem_id="spread-chart")
         with gr.Row(elem_classes="wb-pair wb-even"):
             with gr.Column(scale=1, min_width=320):
                 with gr.Column(elem_classes="wb-card wb-charts"):
-                    html('<h2 class="wb-over">Where the risk lies: requirements in the latest analysis of each document</h2>')
+                    html('<h2 class="wb-over">Risk matrix: requirements in the latest analysis of each document</h2>')
                     risk = gr.Plot(label="Risk", show_label=False, container=False, elem_classes="wb-chart wb-heat", elem_id="risk-chart")
                 policies = html()
             with gr.Column(scale=1, min_width=320):
@@ -56,7 +53,7 @@ def compliance_dashboard_page(services: Services, blocks: gr.Blocks) -> None:
         found = await compliance.dashboard(services, user)
         if not found.analyses:
             underway = underway_html(await list_progress(services, user, pipeline="compliance"))
-            return {nothing: gr.HTML(underway or empty("No document has been checked yet", NOTHING), visible=True)}
+            return {nothing: gr.HTML(underway or empty("No analyses yet", NOTHING), visible=True)}
         return {
             filled: gr.Column(visible=True),
             figures: figures_html(found),

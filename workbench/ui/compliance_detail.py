@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from pipelines.compliance.actions import SUPPORTED, Draft, recommended
+from pipelines.compliance.actions import Draft, recommended
 from pipelines.compliance.contract import VERDICTS, Evidence, RequirementVerdict
 from pipelines.compliance.wording import LIMITS, STANDINGS, deciding, evidence_place, on_one_line, standing
 from workbench.services.cited_pages import Cited
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BEFORE, AFTER = 320, 700
 """Characters of a text without pages that are shown around a passage."""
 NAMES = {"satisfied": "Satisfied", "violated": "Violated", "not_addressed": "Not addressed"}
-NOTHING = empty("Choose a requirement", "Its policy and the evidence in the document are shown here side by side.")
+NOTHING = empty("No requirement selected", "Select one to see its policy and the evidence side by side.")
 
 
 def detail_html(analysis: str, match: MatchCard, policy: Cited | None, place: Cited | None, evidence: Evidence | None) -> str:
@@ -36,10 +36,12 @@ def detail_html(analysis: str, match: MatchCard, policy: Cited | None, place: Ci
     where = standing(one)
     marks = chip(STANDINGS[where], KINDS[where]) + severity_html(one.requirement.severity) + chip(one.requirement.modality)
     marks += chip(one.requirement.topic) if one.requirement.topic else ""
-    marks += chip("spans disagree", "limited", "One passage keeps to it and another one does not") if one.conflict else ""
+    marks += (
+        chip("conflicting evidence", "limited", "Passages of the document support and contradict the requirement") if one.conflict else ""
+    )
     differs = ""
     if evidence is not None and evidence.difference:
-        differs = f'<p class="wb-note bad"><strong>What differs:</strong> {escape(evidence.difference)}</p>'
+        differs = f'<p class="wb-note bad"><strong>Difference:</strong> {escape(evidence.difference)}</p>'
     return (
         f'<section class="wb-card wb-detail"><div class="wb-marks">{marks}</div>'
         f'<p class="wb-said">{escape(on_one_line(one.requirement.text, 900))}</p>{_likely(one)}{differs}'
@@ -62,16 +64,16 @@ _CLASS = {"satisfied": "satisfied", "violated": "violated", "not_addressed": "mi
 def _policy(one: RequirementVerdict, found: Cited | None) -> str:
     source = one.requirement.source
     if source is None:
-        return _side("In the policy", "Written by hand or imported: it stands in no document.", "")
+        return _side("In the policy", "Added manually or imported; not from a document.", "")
     name = escape(source.title or source.document)
     if found is None:
-        quote = f'<div class="wb-verbatim">{escape(source.text)}</div>'
-        return _side("In the policy", f"{name}. The policy is not there any more; this is what stood in it.", quote)
+        quote = f'<div class="wb-verbatim" tabindex="0">{escape(source.text)}</div>'
+        return _side("In the policy", f"{name}. The policy was deleted; this was its text.", quote)
     link = knowledge_address(source.collection_id, source.document, source.start)
     page = f", page {source.page}" if source.page else ""
-    changed = '<p class="wb-why">The policy was replaced since; this is what stands there now.</p>' if found.changed else ""
+    changed = '<p class="wb-why">Policy replaced since; this is its current text.</p>' if found.changed else ""
     if found.version is not None:
-        changed = f'<p class="wb-quiet">Version {found.version}, which was replaced since.</p>'
+        changed = f'<p class="wb-quiet">Version {found.version}; replaced since.</p>'
     asked: dict[str, object] = {"collection": source.collection_id, "document": source.document, "page": source.page}
     asked |= {"start": source.start, "end": source.end, **({"version": found.version} if found.version is not None else {})}
     shown = changed + _shown(found, f"/mlops/query/page.png?{urlencode(asked)}")
@@ -81,7 +83,7 @@ def _policy(one: RequirementVerdict, found: Cited | None) -> str:
 def _document(analysis: str, match: MatchCard, found: Cited | None, evidence: Evidence | None) -> str:
     one = match.verdict
     if found is None or evidence is None:
-        silent = "No passage was found that says anything of it."
+        silent = "No relevant passage found."
         return _side("In the document", silent, "")
     asked = {"page": evidence.page, "start": evidence.start, "end": evidence.end}
     shown = _shown(found, f"/mlops/analysis/{analysis}/page.png?{urlencode(asked)}")
@@ -89,7 +91,7 @@ def _document(analysis: str, match: MatchCard, found: Cited | None, evidence: Ev
     if evidence.heading:
         told += f" · {escape(evidence.heading.replace(' > ', ' › '))}"
     if one.effective == "not_addressed":
-        told += ". The nearest passage; it does not settle it."
+        told += ". Closest passage; not conclusive."
     return _side("In the document", told, shown + _others(match, evidence))
 
 
@@ -101,11 +103,11 @@ def _shown(found: Cited, picture: str) -> str:
     quote = f"<mark data-here>{escape(found.quote)}</mark>"
     if not found.pdf:
         before = found.before[-BEFORE:].partition("\n\n")[2] if len(found.before) > BEFORE else found.before
-        return f'<div class="wb-verbatim">{_headings(before)}{quote}{_headings(found.after[:AFTER])} …</div>'
+        return f'<div class="wb-verbatim" tabindex="0">{_headings(before)}{quote}{_headings(found.after[:AFTER])} …</div>'
     alt = f"Page {found.page} of {escape(found.title)}, the passage marked"
     return (
         f'<blockquote class="wb-quote">{quote}</blockquote>'
-        f'<a href="{escape(picture)}" target="_blank" rel="noopener" title="Open the page in full size">'
+        f'<a href="{escape(picture)}" target="_blank" rel="noopener" title="Open full-size page">'
         f'<img class="wb-page" loading="lazy" alt="{alt}" src="{escape(picture)}"></a>'
     )
 
@@ -131,30 +133,31 @@ def _others(match: MatchCard, shown: Evidence) -> str:
 def _leaning(evidence: Evidence) -> str:
     for_it, against = evidence.entailed, evidence.contradicted
     if max(for_it, against) < 0.3:
-        return "says little of it"
-    return f"keeps to it, {percent(100 * for_it)}" if for_it >= against else f"against it, {percent(100 * against)}"
+        return "not conclusive"
+    return f"complies, {percent(100 * for_it)}" if for_it >= against else f"contradicts, {percent(100 * against)}"
 
 
-def action_html(match: MatchCard, made: Draft | None = None) -> str:
-    """What to do about a gap, and the language model's wording where it was asked for; nothing where there is no gap."""
+def action_html(match: MatchCard, made: Draft | None = None, *, may_draft: bool = False) -> str:
+    """What to do about a gap, and a draft of the new wording where one was asked for; empty where there is no gap.
+
+    Args:
+        may_draft: whether a draft is offered; drafts of the small embedded language model are not usable.
+    """
     action = recommended(match.verdict)
     if action is None:
         return ""
-    body = f"<p>{escape(action.text)}</p>"
-    if made is None:
-        body += f'<p class="wb-after">{button("Draft new wording with the language model", "draft", match.id)}</p>'
-    else:
-        body += _draft(made) + f'<p class="wb-after">{button("Draft it again", "draft", match.id)}</p>'
-    return f'<section class="wb-card wb-action"><h2>What to do</h2>{body}</section>'
+    body = f"<p>{escape(action.text)}</p>" + ("" if made is None else _draft(made))
+    if may_draft:
+        body += f'<p class="wb-after">{button("Draft new wording" if made is None else "Draft again", "draft", match.id)}</p>'
+    return f'<section class="wb-card wb-action"><h2>Recommended action</h2>{body}</section>'
 
 
 def _draft(made: Draft) -> str:
-    if not made.sentences:
-        return '<p class="wb-note">The language model wrote nothing.</p>'
-    marks = {True: chip("in the requirement", "good"), False: chip("not in the requirement", "limited")}
-    rows = "".join(f"<li>{escape(sentence)} {marks[sure >= SUPPORTED]}</li>" for sentence, sure in made.sentences)
+    if not made.usable:
+        return '<p class="wb-note">The language model did not write a usable draft: it said more than the requirement, or nothing.</p>'
+    rows = "".join(f"<li>{escape(sentence)}</li>" for sentence, _ in made.sentences)
     names = ", ".join(f"{escape(model.name)} version {escape(model.version)}" for model in made.models)
-    return f'<ul class="wb-answer wb-draft">{rows}</ul><p class="wb-quiet">A draft by {names}. {escape(LIMITS)}</p>'
+    return f'<ul class="wb-answer wb-draft">{rows}</ul><p class="wb-quiet">Draft by {names}. {escape(LIMITS)}</p>'
 
 
 def review_html(match: MatchCard) -> str:
@@ -168,7 +171,8 @@ def review_html(match: MatchCard) -> str:
         for review in reversed(match.reviews)
     )
     history = f'<ul class="wb-reasons">{said}</ul>' if said else ""
-    why = "It is uncertain: a person should decide." if waiting(match) else "Confirm the verdict, or overturn it with a reason."
+    reason = "Conflicting evidence" if one.conflict else "Low confidence"
+    why = f"{reason}: review needed." if waiting(match) else "Confirm the verdict, or change it and give a reason."
     others = "".join(
         f'<button type="button" class="wb-button small" data-do="review" data-id="{match.id} {name}">{NAMES[name]}</button>'
         for name in VERDICTS
@@ -176,9 +180,10 @@ def review_html(match: MatchCard) -> str:
     )
     return (
         f'<section class="wb-card wb-review" data-words><h2>Review</h2><p class="wb-quiet">{why}</p>{history}'
-        f'<textarea rows="2" maxlength="2000" placeholder="Reason (needed to overturn)" aria-label="Reason of the review"></textarea>'
+        f'<textarea rows="2" maxlength="2000" placeholder="Reason (required to change the verdict)" '
+        f'aria-label="Review reason"></textarea>'
         f'<p class="wb-choices"><button type="button" class="wb-button small first" data-do="review" data-id="{match.id} {one.verdict}">'
-        f'Confirm: {NAMES[one.verdict].lower()}</button><span class="wb-quiet">or overturn to</span>{others}</p></section>'
+        f'Confirm: {NAMES[one.verdict].lower()}</button><span class="wb-quiet">or change to</span>{others}</p></section>'
     )
 
 

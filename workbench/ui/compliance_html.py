@@ -1,4 +1,4 @@
-"""An analysis as HTML: the finding first, then every verdict, the uncertain ones before the others."""
+"""An analysis as HTML: the finding first, then every verdict, the severest violations before the others."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ def finding_html(view: AnalysisView) -> str:
     grade = report.grade
     count = counted(report.requirements)
     changed = view.first_score != grade.score
-    was = f'<p class="wb-quiet">It was {view.first_score:.0f} before people reviewed it.</p>' if changed else ""
+    was = f'<p class="wb-quiet">Score before review: {view.first_score:.0f}.</p>' if changed else ""
     notes = "".join(f'<p class="wb-note limited">{escape(warning)}</p>' for warning in report.warnings)
     why = "".join(f"<li>{escape(sentence)}</li>" for sentence in explained(report))
     return (
         f'<section class="wb-card wb-grade">{score_html(grade.score)}<div><p class="wb-said">{escape(headline(report))}</p>'
         f"<p>{chip(RISK_WORDS[grade.risk], RISK_KINDS[grade.risk])}</p>{bar_html(count)}{was}"
-        f'<details class="wb-parts"><summary class="wb-quiet">How score and risk are computed</summary>'
+        f'<details class="wb-parts"><summary class="wb-quiet">How the score and risk are calculated</summary>'
         f'<ul class="wb-reasons">{why}</ul><p class="wb-quiet wb-formula">{escape(FORMULA)}</p></details></div></section>{notes}'
     )
 
@@ -143,7 +143,7 @@ def choices(view: AnalysisView) -> list[str]:
 
 
 def shown(view: AnalysisView, wanted: str, severity: str = "All", policy: str = "All", text: str = "") -> list[MatchCard]:
-    """The verdicts of the table: those that wait for a person first, then by what they say, the severest first.
+    """The verdicts of the list: gaps first, the severest before the others and of one severity the most certain; then the rest.
 
     Args:
         wanted: one of :func:`choices`; ``severity`` and ``policy`` a severity or a policy's document, or All.
@@ -160,27 +160,29 @@ def shown(view: AnalysisView, wanted: str, severity: str = "All", policy: str = 
         and text.strip().lower() in match.verdict.requirement.text.lower()
     ]
 
-    def key(match: MatchCard) -> tuple[float, int, int, int]:
+    def key(match: MatchCard) -> tuple[int, int, int, float, int]:
         one = match.verdict
-        first = -one.uncertainty if waiting(match) else 0.0
-        return first, order.index(standing(one)), -SEVERITIES.index(one.requirement.severity), match.position
+        where, severity = standing(one), -SEVERITIES.index(one.requirement.severity)
+        certainty = getattr(one.believed, one.effective)
+        gap = where in ("violated", "missing")
+        return (0 if gap else order.index(where)), (severity if gap else 0), order.index(where), -certainty, match.position
 
     return sorted(found, key=key)
 
 
 def policy_of(match: MatchCard) -> str:
-    """The policy's document as people call it; requirements without one are ``Written by hand``."""
+    """The policy's document as people call it; requirements without one are ``Added manually``."""
     source = match.verdict.requirement.source
-    return (source.title or source.document) if source else "Written by hand"
+    return (source.title or source.document) if source else "Added manually"
 
 
 def verdicts_html(matches: Sequence[MatchCard], chosen: str, *, most: int = 200) -> str:
     """The list of verdicts; each opens its two sides."""
     if not matches:
-        return empty("No requirement like that", "Choose another filter to see the rest.")
+        return empty("No matching requirements", "Change the filters or the search.")
     rows = "".join(_verdict(match, match.id == chosen) for match in matches[:most])
     more = (
-        f'<p class="wb-quiet wb-after">{plural(len(matches) - most, "more requirement")}: use the filters.</p>'
+        f'<p class="wb-quiet wb-after">{plural(len(matches) - most, "more requirement")}. Narrow them with the filters.</p>'
         if len(matches) > most
         else ""
     )
@@ -195,9 +197,9 @@ def _verdict(match: MatchCard, current: bool) -> str:
     if one.reviewed:
         marks += chip("reviewed", "live")
     elif one.conflict:
-        marks += chip("spans disagree", "limited")
+        marks += chip("conflicting evidence", "limited")
     elif waiting(match):
-        marks += chip("uncertain", "limited", "The likeliest verdict is not much likelier than the others")
+        marks += chip("uncertain", "limited", "Low-confidence verdict")
     sure = "" if one.reviewed or where == "permission" else percent(100 * getattr(one.probabilities, one.verdict)).replace(".0", "")
     here = ' aria-current="true"' if current else ""
     return (
@@ -221,8 +223,8 @@ def own_html(own: Sequence[OwnObligation]) -> str:
     items = "".join(
         f"<li>{escape(on_one_line(one.text))}{f' <span class=wb-quiet>page {one.page}</span>' if one.page else ''}</li>" for one in own[:60]
     )
-    more = f"<li>and {len(own) - 60} more, in the JSON</li>" if len(own) > 60 else ""
-    told = '<p class="wb-quiet">Obligations of the document itself that none of the chosen requirements covers.</p>'
+    more = f"<li>{len(own) - 60} more in the JSON file</li>" if len(own) > 60 else ""
+    told = '<p class="wb-quiet">Obligations in the document that no selected requirement covers.</p>'
     return panel(f"Not covered by a policy ({len(own)})", f'{told}<ul class="wb-reasons wb-own">{items}{more}</ul>')
 
 
@@ -239,5 +241,5 @@ def made_html(report: ComplianceReport) -> str:
 
 def delete_html(view: AnalysisView) -> str:
     """The button that deletes an analysis, which asks first."""
-    ask = f"Delete the analysis of {view.report.document}, with its reviews, the file and what was kept of its text?"
-    return f'<p class="wb-after">{button("Delete this analysis", "delete", view.id, ask=ask)}</p>'
+    ask = f"Delete the analysis of {view.report.document}, including its reviews and the document?"
+    return f'<p class="wb-after">{button("Delete analysis", "delete", view.id, ask=ask)}</p>'

@@ -1,4 +1,4 @@
-"""The compliance programme's own navigation, below the bar."""
+"""The navigation of the compliance pages, below the bar."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gradio as gr
 from pipelines.compliance.wording import LIMITS
 from workbench.ui.shell import html
 
-PARTS = (("Document analysis", "/compliance"), ("Knowledge base", "/requirements"), ("Dashboard", "/compliance-dashboard"))
+PARTS = (("Document analysis", "/compliance"), ("Requirements", "/requirements"), ("Dashboard", "/compliance-dashboard"))
 
 
 def sub_bar(active: str) -> gr.HTML:
@@ -17,5 +17,5 @@ def sub_bar(active: str) -> gr.HTML:
 
 
 def last_line() -> gr.HTML:
-    """What stands at the end of the programme's pages."""
+    """The footer of the compliance pages."""
     return html(f'<footer class="wb-foot">{LIMITS}</footer>')

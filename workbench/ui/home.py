@@ -16,7 +16,7 @@ from workbench.ui.stages import underway_html
 from workbench.ui.words import plural
 
 LEAD = """<div class="wb-lead"><h1>Workbench</h1>
-<p>Analyze brain MRI scans, check documents against policies, and ask questions about your documents. Results link to their evidence
+<p>Analyse brain MRI scans, check documents against policies, and ask questions about your documents. Results link to their evidence
 and name the model versions used.</p></div>"""
 
 ROOMS = (
@@ -24,13 +24,13 @@ ROOMS = (
         "Imaging",
         "/imaging",
         "Upload a brain MRI (NIfTI, MGZ, NRRD or DICOM) to get a segmentation, volumes and a report.",
-        "Analyze a scan",
+        "Analyse a scan",
     ),
     (
         "Cohorts",
         "/cohorts",
-        "Analyze many scans at once, compare their volumes, or combine the sequences of one visit.",
-        "Analyze a cohort",
+        "Analyse many scans at once, compare their volumes, or combine the sequences of one visit.",
+        "Analyse a cohort",
     ),
     (
         "Compliance",
@@ -49,7 +49,7 @@ def rooms_html() -> str:
     return (
         '<div class="wb-rooms">'
         + "".join(
-            f'<a class="wb-room" href="{address}" aria-label="{name}: {action}"><b>{name}</b><span>{text}</span><em>{action}</em></a>'
+            f'<a class="wb-room" href="{address}"><b>{name}</b><span>{text}</span><em>{action}</em></a>'
             for name, address, text, action in ROOMS
         )
         + "</div>"
@@ -73,7 +73,7 @@ def home_page(services: Services, blocks: gr.Blocks) -> None:
         if not cards and underway:
             return underway
         if not cards:
-            body = empty("No results yet", 'Upload a scan or use a sample: <a href="/imaging">analyze a scan</a>.')
+            body = empty("No results yet", 'Upload a scan or use a sample: <a href="/imaging">analyse a scan</a>.')
         else:
             body = results_html(cards)
         return f'{underway}<div class="wb-heading"><h2>Latest results</h2><a href="/activity">All jobs</a></div>{body}'

@@ -18,8 +18,8 @@ from workbench.ui.knowledge_html import GO, address, collections_html
 from workbench.ui.shell import HIDDEN, bottom_line, html, person, told, top_bar
 
 LEAD = """<div class="wb-lead"><h1>Knowledge</h1>
-<p>Documents that answers and reports can cite: PDF, Word, HTML, Markdown, text and CSV. They are read on this machine, found by
-meaning and by words, and every passage says where it stands.</p></div>"""
+<p>Collections of documents that answers and reports can cite. Supported: PDF, Word, HTML, Markdown, text and CSV.
+Documents are processed on this machine.</p></div>"""
 
 
 def knowledge_page(services: Services, blocks: gr.Blocks) -> None:
@@ -37,10 +37,10 @@ def _start_part(services: Services, blocks: gr.Blocks) -> None:
         html(LEAD)
         with gr.Row(elem_classes="wb-form wb-narrow"):
             name = gr.Textbox(
-                "", show_label=False, container=False, placeholder="Name of a new collection", max_lines=1, max_length=100,
-                label="Name of a new collection", elem_id="new-name", scale=1, min_width=200,
+                "", show_label=False, container=False, placeholder="Name of the new collection", max_lines=1, max_length=100,
+                label="Name of the new collection", elem_id="new-name", scale=1, min_width=200,
             )  # fmt: skip
-            make = gr.Button("Make a collection", variant="primary", elem_id="make", size="md", scale=0, min_width=180)
+            make = gr.Button("Create collection", variant="primary", elem_id="make", size="md", scale=0, min_width=180)
         cards = html()
 
     @told

@@ -28,8 +28,8 @@ from workbench.ui.shell import HIDDEN, Updates, empty, html, person, told
 from workbench.ui.words import escape, plural
 
 SHOWN = 100  # documents at first, and more at each "Show more"
-STATES = {"All": None, "On their way": "working", "Ready": "ready", "Failed": "failed"}
-RIGHTS = {"May read": "read", "May read and write": "write", "No right": None}
+STATES = {"All": None, "In progress": "working", "Ready": "ready", "Failed": "failed"}
+RIGHTS = {"Read": "read", "Read and write": "write", "No access": None}
 
 
 def collection_part(services: Services, blocks: gr.Blocks) -> None:
@@ -48,12 +48,12 @@ def collection_part(services: Services, blocks: gr.Blocks) -> None:
         with gr.Column(visible=False) as filled:
             with gr.Row(elem_classes="wb-form"):
                 question = gr.Textbox(
-                    "", show_label=False, container=False, placeholder="Search in this collection: a question, or words", max_lines=1,
-                    label="Search in this collection", elem_id="question", scale=1, min_width=220,
+                    "", show_label=False, container=False, placeholder="Search this collection: a question or keywords", max_lines=1,
+                    label="Search this collection", elem_id="question", scale=1, min_width=220,
                 )  # fmt: skip
                 config = gr.Radio(
                     [("Fast", "fast"), ("Accurate", "accurate")], value="fast", show_label=False, container=False, elem_id="config",
-                    label="How to search", elem_classes="wb-filter", scale=0, min_width=170,
+                    label="Search mode", elem_classes="wb-filter", scale=0, min_width=170,
                 )  # fmt: skip
                 ask = gr.Button("Search", elem_id="ask", size="md", scale=0, min_width=110)
             found = html(elem_id="found", js_on_load=ON_CLICK)
@@ -61,45 +61,45 @@ def collection_part(services: Services, blocks: gr.Blocks) -> None:
                 state = gr.Radio(
                     list(STATES),
                     value="All",
-                    label="Documents to show",
+                    label="State",
                     show_label=False,
                     container=False,
                     elem_classes="wb-filter",
                     min_width=300,
                 )
                 containing = gr.Textbox(
-                    "", show_label=False, container=False, placeholder="Only names or titles with …", max_lines=1, elem_id="containing",
-                    label="Names or titles to look for", scale=0, min_width=240,
+                    "", show_label=False, container=False, placeholder="Filter by name or title", max_lines=1, elem_id="containing",
+                    label="Filter by name or title", scale=0, min_width=240,
                 )  # fmt: skip
         table = html(js_on_load=ON_CLICK, elem_id="documents")
         with gr.Accordion("Name, sharing and deletion", open=False, visible=False, elem_id="settings") as settings:
             with gr.Row():
                 name = gr.Textbox("", label="Name", max_lines=1, max_length=100, elem_id="name")
-                about = gr.Textbox("", label="What is in it", max_lines=2, max_length=2000, elem_id="about")
-            shared = gr.Checkbox(label="Everybody who signs in may read it", elem_id="shared")
+                about = gr.Textbox("", label="Description", max_lines=2, max_length=2000, elem_id="about")
+            shared = gr.Checkbox(label="Everyone who signs in can read it", elem_id="shared")
             save = gr.Button("Save", elem_id="save", size="md", scale=0, min_width=120)
             members = html()
             with gr.Row(elem_classes="wb-form"):
                 member = gr.Textbox(
                     "",
-                    label="Name of a person",
+                    label="User name",
                     show_label=False,
                     container=False,
-                    placeholder="Name of a person",
+                    placeholder="User name",
                     max_lines=1,
                     elem_id="member",
                     min_width=200,
                 )
                 right = gr.Dropdown(
                     list(RIGHTS),
-                    value="May read",
-                    label="What the person may do",
+                    value="Read",
+                    label="Permission",
                     show_label=False,
                     container=False,
                     elem_id="right",
                     min_width=200,
                 )
-                give = gr.Button("Give this right", elem_id="give", size="md", scale=0, min_width=150)
+                give = gr.Button("Set permission", elem_id="give", size="md", scale=0, min_width=150)
             delete = html(js_on_load=ON_CLICK)
     missing = html(visible=False)
     where = gr.Textbox(visible="hidden", label="Address")
@@ -158,8 +158,8 @@ def collection_part(services: Services, blocks: gr.Blocks) -> None:
             updates = {**await show(user, collection, "All", "", SHOWN), **await show_owned(user, collection)}
             return {**updates, folder: folder_html(card)}
         except NotFound:
-            text = 'It was deleted, is another person’s, or was never here. <a href="/knowledge">See your collections</a>.'
-            return {missing: gr.HTML(empty("There is no collection at this address", text), visible=True)}
+            text = 'It may have been deleted, or you do not have access. <a href="/knowledge">See your collections</a>.'
+            return {missing: gr.HTML(empty("Collection not found", text), visible=True)}
 
     @told
     async def look(collection: str, wanted: str, text: str, limit: float, request: gr.Request) -> Updates:
@@ -179,7 +179,7 @@ def collection_part(services: Services, blocks: gr.Blocks) -> None:
                 await asyncio.to_thread(path.unlink, missing_ok=True)  # the store has it now
         if sent.refused:
             told_why = " ".join(why if called in why else f"{called}: {why}" for called, why in sent.refused.items())
-            gr.Warning(escape(told_why), title="Some files were not taken", duration=20)
+            gr.Warning(escape(told_why), title="Some files were rejected", duration=20)
         updates = await show(user, collection, wanted, text, limit)
         return {**updates, drop: gr.File(None, visible=True)}
 
@@ -223,7 +223,7 @@ def collection_part(services: Services, blocks: gr.Blocks) -> None:
         user = person(request)
         card = await knowledge.find_collection(services, user, collection)
         await knowledge.delete_collection(services, user, collection)
-        gr.Info(f"{escape(card.name)} and its {plural(card.documents, 'document')} are deleted.")
+        gr.Info(f"{escape(card.name)} and its {plural(card.documents, 'document')} deleted.")
         return "/knowledge"
 
     seen = [place, state, containing, count]

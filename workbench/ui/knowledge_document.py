@@ -17,10 +17,10 @@ AT_ONCE = 25  # chunks
 FACTS = {
     "title": "Title",
     "organisation": "Organisation",
-    "kind": "Type of document",
-    "year": "Year it is about",
+    "kind": "Document type",
+    "year": "Year covered",
     "quarter": "Quarter",
-    "date": "Date on it",
+    "date": "Document date",
     "language": "Language",
 }
 SHOW_HERE = "() => { setTimeout(() => document.querySelector('[data-here]')?.scrollIntoView({ block: 'center' }), 80); }"
@@ -34,8 +34,8 @@ def document_part(services: Services, blocks: gr.Blocks) -> None:
     where = gr.Textbox(visible="hidden", label="Address")
     with gr.Column(visible=False) as view:
         title = html(js_on_load=ON_CLICK)
-        with gr.Accordion("What is known of it", open=False, visible=False, elem_id="facts") as facts:
-            html('<p class="wb-quiet">Found in the document, and used where a question names them. What you correct is kept.</p>')
+        with gr.Accordion("Document details", open=False, visible=False, elem_id="facts") as facts:
+            html('<p class="wb-quiet">Extracted from the document and used when a question mentions them. Your corrections are kept.</p>')
             with gr.Row():
                 boxes = {
                     name: gr.Textbox(label=label, max_lines=1, elem_id=f"fact-{name}", min_width=150, scale=2 if name == "title" else 1)
@@ -84,8 +84,8 @@ def document_part(services: Services, blocks: gr.Blocks) -> None:
                 here = await knowledge.position_at(services, user, collection, document, int(at))
             return await show(user, collection, document, here or 0, here)
         except NotFound:
-            text = 'It was removed, is another person’s, or was never here. <a href="/knowledge">See your collections</a>.'
-            return {missing: gr.HTML(empty("There is no document at this address", text), visible=True)}
+            text = 'It may have been deleted, or you do not have access. <a href="/knowledge">See your collections</a>.'
+            return {missing: gr.HTML(empty("Document not found", text), visible=True)}
 
     @told
     async def act(collection: str, document: str, start: float, request: gr.Request, event: gr.EventData) -> Updates:
@@ -119,7 +119,7 @@ def document_part(services: Services, blocks: gr.Blocks) -> None:
         user = person(request)
         card = await knowledge.find_document(services, user, collection, document)
         await knowledge.remove_documents(services, user, collection, [document])
-        gr.Info(f"{escape(card.document)} is removed.")
+        gr.Info(f"{escape(card.document)} removed.")
         return address(collection)
 
     blocks.load(open_page, None, [*shown, missing], **HIDDEN).then(None, None, None, js=SHOW_HERE)

@@ -18,7 +18,7 @@ def document_title_html(card: DocumentCard, *, may_write: bool) -> str:
     name = f"<p>{escape(str(card.facts['title']))}</p>" if card.facts["title"] else ""
     links = ""
     if card.has_file:
-        links += f'<a class="wb-button" href="/mlops/kb/{card.collection_id}/documents/{card.id}/file" download>Download the file</a>'
+        links += f'<a class="wb-button" href="/mlops/kb/{card.collection_id}/documents/{card.id}/file" download>Download</a>'
     if may_write:
         ask = escape(f"Remove {card.document} from {card.collection}? Its file, text and chunks are deleted.")
         links += f'<button type="button" class="wb-button wb-danger" data-do="remove" data-ask="{ask}">Remove</button>'
@@ -32,9 +32,9 @@ def document_title_html(card: DocumentCard, *, may_write: bool) -> str:
 def _notes(card: DocumentCard) -> str:
     notes = ""
     if card.state == "failed":
-        why = escape(str((card.error or {}).get("message") or "No reason was given."))
-        kept = " The version before it stays searchable." if card.chunks else ""
-        notes += f'<div class="wb-note bad" role="alert"><strong>It could not be added.</strong> {why}{kept}</div>'
+        why = escape(str((card.error or {}).get("message") or "No reason given."))
+        kept = " The previous version stays searchable." if card.chunks else ""
+        notes += f'<div class="wb-note bad" role="alert"><strong>Upload failed.</strong> {why}{kept}</div>'
     return notes + "".join(f'<div class="wb-note limited">{escape(warning)}</div>' for warning in card.warnings)
 
 
@@ -49,7 +49,7 @@ def versions_html(card: DocumentCard, versions: Sequence[VersionCard]) -> str:
         f'<td class="wb-actions"><a class="wb-link" href="{place}/{one.version}/file" download>Download</a></td></tr>'
         for one in versions
     )
-    told = "They are in no search; what was cited from them still opens there."
+    told = "Not searched. Citations of an earlier version still open it."
     table = f'<table class="wb-table wb-jobs"><tbody>{rows}</tbody></table>'
     return f'<section class="wb-card"><h2>Earlier versions</h2><p class="wb-quiet">{told}</p>{table}</section>'
 
@@ -63,18 +63,16 @@ def chunks_html(card: DocumentCard, chunks: Sequence[ChunkCard], *, may_write: b
     """
     if not chunks:
         if card.state in ("queued", "reading", "embedding"):
-            return empty("It is being read", "Its chunks appear here when it is ready. Reload the page to see whether it is.")
-        return empty("It has no chunks", "What could not be read cannot be searched. Mend the file and add it again.")
+            return empty("Processing", "Chunks appear here when the document is ready. Reload the page to check.")
+        return empty("No chunks", "The document could not be read. Fix the file and upload it again.")
     first, last = chunks[0].position, chunks[-1].position
     way = ""
     if card.chunks > at_once:
-        before = button("Earlier", "from", str(max(0, first - at_once))) if first > 0 else ""
-        after = button("Later", "from", str(last + 1)) if last + 1 < card.chunks else ""
+        before = button("Previous", "from", str(max(0, first - at_once))) if first > 0 else ""
+        after = button("Next", "from", str(last + 1)) if last + 1 < card.chunks else ""
         way = f'<span class="wb-quiet wb-number">{before} {first + 1} to {last + 1} of {card.chunks} {after}</span>'
     body = "".join(_chunk(chunk, may_write=may_write, here=chunk.position == here) for chunk in chunks)
-    told = (
-        "A chunk that is switched off is in no answer. Search words take the place of its text for searching; what is cited stays the text."
-    )
+    told = "Disabled chunks are excluded from answers. Search text replaces a chunk's text in searches; citations show the original text."
     foot = f'<p class="wb-after">{way}</p>' if way else ""
     head = f'<div class="wb-card-head"><h2>Chunks</h2>{way}</div>'
     return f'<section class="wb-card">{head}<p class="wb-quiet">{told}</p>{body}{foot}</section>'
@@ -86,10 +84,10 @@ def _chunk(chunk: ChunkCard, *, may_write: bool, here: bool) -> str:
         several = chunk.last_page not in (None, chunk.page)
         pages = f"pages {chunk.page} to {chunk.last_page}" if several else f"page {chunk.page}"
     facts = [f"{chunk.position + 1}", pages, escape(path_of(chunk.headings)), f"{chunk.tokens} tokens"]
-    chips = ("" if chunk.enabled else chip("off", "limited")) + (chip("own search words", "live") if chunk.search_text else "")
+    chips = ("" if chunk.enabled else chip("disabled", "limited")) + (chip("custom search text", "live") if chunk.search_text else "")
     about, tools, words = " · ".join(fact for fact in facts if fact), "", ""
     if may_write:
-        tools = button("Switch off", "off", str(chunk.id)) if chunk.enabled else button("Switch on", "on", str(chunk.id))
+        tools = button("Disable", "off", str(chunk.id)) if chunk.enabled else button("Enable", "on", str(chunk.id))
         words = _words(chunk)
     return (
         f'<article class="wb-chunk{"" if chunk.enabled else " off"}"{" data-here" if here else ""}>'
@@ -99,10 +97,10 @@ def _chunk(chunk: ChunkCard, *, may_write: bool, here: bool) -> str:
 
 
 def _words(chunk: ChunkCard) -> str:
-    back = button("Search by its own text again", "own-words", str(chunk.id)) if chunk.search_text else ""
+    back = button("Reset to original text", "own-words", str(chunk.id)) if chunk.search_text else ""
     return (
-        '<details class="wb-parts" data-words><summary class="wb-quiet">Search words</summary>'
-        f'<textarea rows="4" maxlength="{LONGEST}" aria-label="Words to search chunk {chunk.position + 1} by">'
+        '<details class="wb-parts" data-words><summary class="wb-quiet">Search text</summary>'
+        f'<textarea rows="4" maxlength="{LONGEST}" aria-label="Search text of chunk {chunk.position + 1}">'
         f"{escape(chunk.search_text or chunk.text)}</textarea>"
         f"<p>{button('Save', 'reword', str(chunk.id))} {back}</p></details>"
     )

@@ -12,7 +12,7 @@ from workbench.ui.shell import chip, empty, progress_bar
 from workbench.ui.words import escape, moment, plural, size
 
 _KIND = {"ready": "good", "failed": "bad", "queued": "plain", "reading": "live", "embedding": "live"}
-_NAMES = {"ready": "Ready", "failed": "Failed", "queued": "Waiting", "reading": "Reading", "embedding": "Embedding"}
+_NAMES = {"ready": "Ready", "failed": "Failed", "queued": "Queued", "reading": "Reading", "embedding": "Embedding"}
 
 # A button in our HTML says what is to be done and with what; a question is asked before what cannot be undone. It is given
 # back after a while: where the handler fails, the HTML stays as it is.
@@ -46,24 +46,24 @@ def collections_html(cards: list[CollectionCard]) -> str:
     """All that the person may read."""
     if not cards:
         return empty(
-            "No collection yet",
-            "Name one above and drop your first documents into it. A whole folder goes in from the command line: "
+            "No collections yet",
+            "Create one above, then upload documents. To add a whole folder from the command line: "
             '<span class="wb-code">workbench kb add FOLDER --collection NAME</span>',
         )
     rows = "".join(_collection(card) for card in cards)
-    return _table(("Collection", "State", "#Documents", "#Chunks", "Made"), rows)
+    return _table(("Collection", "State", "#Documents", "#Chunks", "Created"), rows)
 
 
 def _collection(card: CollectionCard) -> str:
     said = []
     if card.working:
-        said.append(chip(f"{card.working} to go", "live"))
+        said.append(chip(f"{card.working} in progress", "live"))
     if card.failed:
         said.append(chip(f"{card.failed} failed", "bad"))
     if not said and card.documents:
         said.append(chip("Ready", "good"))
-    whose = "" if card.mine else f"{escape(card.owner)}’s, {'read and write' if card.may_write else 'read only'}"
-    parts = (escape(card.description), whose, "shared with everybody" if card.shared and card.mine else "")
+    whose = "" if card.mine else f"{escape(card.owner)}’s, {'read and write' if card.may_write else 'read-only'}"
+    parts = (escape(card.description), whose, "shared with everyone" if card.shared and card.mine else "")
     told = " · ".join(part for part in parts if part)
     return (
         f'<tr><th scope="row"><a href="{address(card.id)}">{escape(card.name)}</a>{f"<small>{told}</small>" if told else ""}</th>'
@@ -78,9 +78,9 @@ def collection_title_html(card: CollectionCard, storage: Storage | None) -> str:
     if storage is not None:
         parts = f"files {size(storage.files)}, texts {size(storage.texts)}, vectors {size(storage.vectors)}"
         said.append(f'<span title="{parts}">{size(storage.files + storage.texts + storage.vectors)} stored</span>')
-    said.append("yours" if card.mine else f"{escape(card.owner)}’s{'' if card.may_write else ', read only'}")
+    said.append("yours" if card.mine else f"{escape(card.owner)}’s{'' if card.may_write else ', read-only'}")
     if card.shared:
-        said.append("shared with everybody")
+        said.append("shared with everyone")
     about = f"<p>{escape(card.description)}</p>" if card.description else ""
     return (
         f'<div class="wb-title"><div><a class="wb-back" href="/knowledge">Knowledge</a><h1>{escape(card.name)}</h1>{about}'
@@ -97,16 +97,16 @@ def adding_html(jobs: list[JobProgress]) -> str:
 def _adding(progress: JobProgress) -> str:
     job, name = progress.job, escape(progress.job.title)
     if job.state == "failed":
-        why = escape(str((job.error or {}).get("message") or "No reason was given."))
+        why = escape(str((job.error or {}).get("message") or "No reason given."))
         again = button("Try again", "retry", job.id, title=f"Try again: {job.title}")
-        return f'<div class="wb-note bad" role="alert"><strong>Adding {name} did not work.</strong> {why} {again}</div>'
+        return f'<div class="wb-note bad" role="alert"><strong>Adding {name} failed.</strong> {why} {again}</div>'
     running = next((stage for stage in progress.stages if stage.state == "running"), None)
-    said = escape(running.message or running.title) if running else "Waiting for its turn"
+    said = escape(running.message or running.title) if running else "Queued"
     stop = button("Cancel", "cancel", job.id, title=f"Cancel: {job.title}")
     return (
         f'<section class="wb-card wb-adding" data-state="{job.state}" aria-live="polite"><div class="wb-card-head">'
         f"<h2>Adding {name}</h2>{stop}</div>{progress_bar(f'Adding {job.title}', job.fraction)}"
-        f'<p class="wb-quiet">{said}. You may close this page: it goes on, also after a restart.</p></section>'
+        f'<p class="wb-quiet">{said}. You can close this page; the job continues.</p></section>'
     )
 
 
@@ -119,13 +119,13 @@ def documents_html(card: CollectionCard, documents: list[DocumentCard], *, more:
     """
     if not documents:
         if narrowed:
-            return empty("No document like that", "Choose another filter, or clear the text, to see the rest.")
+            return empty("No matching documents", "Change the filter or the search.")
         if not card.may_write:
-            return empty("Nothing is in it yet", "Those who may write here have not added a document.")
-        told = "Drop documents above: each is read, cut into chunks, and can be searched as soon as it is ready."
-        return empty("Nothing is in it yet", told)
+            return empty("No documents yet", "Nobody with write access has added a document.")
+        told = "Upload documents above. Each can be searched as soon as it is ready."
+        return empty("No documents yet", told)
     rows = "".join(_document(card, one) for one in documents)
-    head = ("Document", "State", "#Pages", "#Chunks", "#Size", "Updated", '<span class="wb-hidden">What to do</span>')
+    head = ("Document", "State", "#Pages", "#Chunks", "#Size", "Updated", '<span class="wb-hidden">Actions</span>')
     return _table(head, rows, f'<p class="wb-after">{button("Show more", "more")}</p>' if more else "")
 
 
@@ -171,9 +171,9 @@ def _told(one: DocumentCard) -> str:
     if one.facts["title"] and one.facts["title"] != one.document:
         lines.append(escape(str(one.facts["title"])))
     if one.state == "failed":
-        lines.append(f'<span class="wb-why">{escape(str((one.error or {}).get("message") or "No reason was given."))}</span>')
+        lines.append(f'<span class="wb-why">{escape(str((one.error or {}).get("message") or "No reason given."))}</span>')
         if one.chunks:
-            lines.append("The version before it stays searchable.")
+            lines.append("The previous version stays searchable.")
     lines += [escape(warning) for warning in one.warnings[:1]]
     return "".join(f"<small>{line}</small>" for line in lines)
 
@@ -187,7 +187,7 @@ def state_html(one: DocumentCard) -> str:
     """The state as a chip; of one on its way, how far it is."""
     said = chip(_NAMES.get(one.state, one.state), _KIND.get(one.state, "plain"))
     if one.version > 1:
-        said += " " + chip(f"version {one.version}", title="It was added again with other content, which took the place of what was there.")
+        said += " " + chip(f"version {one.version}", title="Replaced by an upload with other content")
     if one.state in ("reading", "embedding"):
         said += f"{progress_bar(one.document, one.fraction, 'wb-thin')}<small>{escape(one.progress)}</small>"
     return said
@@ -196,7 +196,7 @@ def state_html(one: DocumentCard) -> str:
 def passages_html(question: str, found: list[FoundPassage]) -> str:
     """What a search found, best first; each opens its place in the document."""
     if not found:
-        return empty("Nothing was found", f"No passage here answers “{escape(question)}”. Try other words.")
+        return empty("No results", f"No passage matches “{escape(question)}”. Try other words.")
     rows = "".join(_passage(number, one) for number, one in enumerate(found, 1))
     head = f"<h2>{plural(len(found), 'passage')} for “{escape(question)}”</h2>{button('Clear', 'clear')}"
     return f'<div class="wb-heading">{head}</div><ol class="wb-passages">{rows}</ol>'
@@ -209,7 +209,7 @@ def _passage(number: int, one: FoundPassage) -> str:
     place = " · ".join(escape(part) for part in (title, path) if part)
     page = f", page {passage.page}" if passage.page else ""
     link = address(one.collection_id, passage.document, passage.start)
-    score = f'<span class="wb-quiet wb-number" title="Compares within this answer only">{passage.score:.2f}</span>'
+    score = f'<span class="wb-quiet wb-number" title="Relevance; comparable within this search only">{passage.score:.2f}</span>'
     return (
         f'<li class="wb-card"><div class="wb-card-head"><h3><a href="{link}">{number}. {document_name(passage.document)}{page}</a></h3>'
         f'{score}</div><p class="wb-verbatim">{escape(passage.text)}</p>'
@@ -220,8 +220,8 @@ def _passage(number: int, one: FoundPassage) -> str:
 def members_html(members: list[MemberCard]) -> str:
     """Who else may use a collection."""
     if not members:
-        return '<p class="wb-quiet">Nobody else has a right of their own here.</p>'
-    rows = "".join(f"<li><b>{escape(one.name)}</b> may {'read and write' if one.right == 'write' else 'read'}</li>" for one in members)
+        return '<p class="wb-quiet">Not shared with anyone individually.</p>'
+    rows = "".join(f"<li><b>{escape(one.name)}</b>: {'read and write' if one.right == 'write' else 'read'}</li>" for one in members)
     return f'<ul class="wb-reasons">{rows}</ul>'
 
 
@@ -229,7 +229,7 @@ def delete_collection_html(card: CollectionCard) -> str:
     """The button that deletes it, which asks first."""
     ask = f"Delete the collection {card.name} with all its documents? This cannot be undone."
     return (
-        '<p class="wb-quiet">Deleting takes its files, texts and chunks out of the store and the index. Answers that people got from it '
-        "keep the passages they quote, in the conversation and its MLflow trace, until their conversation is deleted.</p>"
+        '<p class="wb-quiet">Deletes all files, texts and chunks of the collection. Answers that cite it '
+        "keep the quoted passages, in the conversation and its MLflow trace, until the conversation is deleted.</p>"
         f'<button type="button" class="wb-button small wb-danger" data-do="delete" data-ask="{escape(ask)}">Delete the collection</button>'
     )

@@ -109,6 +109,12 @@
       document.body.classList.toggle("dark", dark);
       return;
     }
+    if (target.closest(".wb-skip")) {  // the page has a base address: the link alone would lead to the home page
+      event.preventDefault();
+      document.getElementById("content")?.focus();
+      document.getElementById("content")?.scrollIntoView({ block: "start" });
+      return;
+    }
     if (target.closest("[data-read-all]")) return void readNews({});
     const read = target.closest("[data-read]") || target.closest("[data-opens]");
     if (read) readNews({ id: read.dataset.read || read.dataset.opens });

@@ -1,4 +1,4 @@
-"""The compliance programme's knowledge base: policies, and what each asks for, to be read, corrected, merged and switched off.
+"""Requirements of the policies: review, edit, merge and disable them.
 
 ``/requirements`` lists the policies, ``?collection=ID`` shows the requirements of one.
 """
@@ -25,24 +25,24 @@ from workbench.ui.requirements_html import ON_REQUIREMENT, history_html, policie
 from workbench.ui.shell import HIDDEN, Updates, empty, html, person, told, top_bar
 from workbench.ui.words import capital, plural
 
-LEAD = """<div class="wb-lead"><h1>Policies and what they ask for</h1>
-<p>Obligations, prohibitions and permissions are found in the text of your policies. Read them once, correct what is wrong, and switch
-off what does not apply: every analysis names the version that it used.</p></div>"""
+LEAD = """<div class="wb-lead"><h1>Requirements</h1>
+<p>Obligations, prohibitions and permissions extracted from your policies. Review them, correct errors and disable what does not apply.
+Each analysis records the version it used.</p></div>"""
 SHOWN = 150
-EVERY_SEVERITY, EVERY_KIND, FROM_WORDS = "All severities", "All kinds", "From its words"
+EVERY_SEVERITY, EVERY_KIND, FROM_WORDS = "All severities", "All types", "Automatic"
 
 
 def requirements_page(services: Services, blocks: gr.Blocks) -> None:
     """Lay out the page in the current Blocks."""
     top_bar("Compliance")
-    sub_bar("Knowledge base")
+    sub_bar("Requirements")
     place = gr.Textbox(visible="hidden", elem_id="collection", label="Collection")
     count = gr.Number(SHOWN, visible="hidden", precision=0, label="Requirements shown")
     with gr.Column(visible=False) as start:
         html(LEAD)
         policies = html()
         with gr.Row(elem_classes="wb-form"):
-            starter = gr.Button("Add the starter policies", elem_id="starter", size="md", scale=0, min_width=200)
+            starter = gr.Button("Add starter policies", elem_id="starter", size="md", scale=0, min_width=200)
             html('<a class="wb-button" href="/knowledge">Collections and documents</a>')
     with gr.Column(visible=False) as view:
         title = html()
@@ -50,28 +50,26 @@ def requirements_page(services: Services, blocks: gr.Blocks) -> None:
             severity = gr.Dropdown(
                 [EVERY_SEVERITY, *map(capital, SEVERITIES)],
                 value=EVERY_SEVERITY,
-                label="Severity to show",
+                label="Severity",
                 show_label=False,
                 container=False,
             )
-            kind = gr.Dropdown(
-                [EVERY_KIND, *map(capital, MODALITIES)], value=EVERY_KIND, label="Kind to show", show_label=False, container=False
-            )
+            kind = gr.Dropdown([EVERY_KIND, *map(capital, MODALITIES)], value=EVERY_KIND, label="Type", show_label=False, container=False)
             containing = gr.Textbox(
-                "", show_label=False, container=False, placeholder="Only requirements with …", max_lines=1, elem_id="containing", scale=2,
-                label="Words to look for", min_width=220,
+                "", show_label=False, container=False, placeholder="Search requirements", max_lines=1, elem_id="containing", scale=2,
+                label="Search requirements", min_width=220,
             )  # fmt: skip
         history = html(js_on_load=ON_REQUIREMENT)
         table = html(js_on_load=ON_REQUIREMENT, elem_id="requirements")
-        with gr.Accordion("Write a requirement by hand", open=False, visible=False, elem_id="by-hand") as by_hand:
+        with gr.Accordion("Add a requirement", open=False, visible=False, elem_id="by-hand") as by_hand:
             words = gr.Textbox("", label="Requirement", lines=2, max_length=4000, elem_id="new-text", placeholder="The firm must …")
             with gr.Row(elem_classes="wb-form"):
                 degree = gr.Dropdown([FROM_WORDS, *SEVERITIES], value=FROM_WORDS, label="Severity", min_width=140)
-                modality = gr.Dropdown([FROM_WORDS, *MODALITIES], value=FROM_WORDS, label="Kind", min_width=140)
+                modality = gr.Dropdown([FROM_WORDS, *MODALITIES], value=FROM_WORDS, label="Type", min_width=140)
                 topic = gr.Textbox("", label="Topic", max_lines=1, max_length=200, min_width=140)
-            write = gr.Button("Add it", elem_id="write", size="md", variant="primary", scale=0, min_width=120)
-        with gr.Accordion("Import a file of requirements", open=False, visible=False, elem_id="import") as bring:
-            html('<p class="wb-quiet">CSV with the columns id, text and, if you like, severity, topic and modality; or one a line.</p>')
+            write = gr.Button("Add", elem_id="write", size="md", variant="primary", scale=0, min_width=120)
+        with gr.Accordion("Import requirements", open=False, visible=False, elem_id="import") as bring:
+            html('<p class="wb-quiet">CSV with the columns id and text (optional: severity, topic, modality), or one per line.</p>')
             file = gr.File(label="Requirements", show_label=False, height=110, elem_id="requirements-file", type="filepath")
     missing = html(visible=False)
     where = gr.Textbox(visible="hidden", label="Address")
@@ -107,8 +105,8 @@ def requirements_page(services: Services, blocks: gr.Blocks) -> None:
         try:
             card = await knowledge.find_collection(services, user, collection)
         except NotFound:
-            text = 'It was deleted, is another person’s, or was never here. <a href="/requirements">See the policies</a>.'
-            return {missing: gr.HTML(empty("There is no collection at this address", text), visible=True)}
+            text = 'It may have been deleted, or you do not have access. <a href="/requirements">See the policies</a>.'
+            return {missing: gr.HTML(empty("Collection not found", text), visible=True)}
         return {
             place: card.id,
             view: gr.Column(visible=True),
@@ -138,7 +136,7 @@ def requirements_page(services: Services, blocks: gr.Blocks) -> None:
         elif action == "merge":
             merged = await compliance.merge_requirements(services, user, str(event.ticked).split())
             named = merged.requirement.id
-            gr.Info("Merged into one, which you can edit; the others are switched off.", duration=8)
+            gr.Info("Merged. The originals are disabled.", duration=8)
         elif action == "more":
             most += SHOWN
         return {count: most, **await show(user, collection, severity, kind, text, most, named)}

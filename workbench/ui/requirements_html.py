@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST = 4000
 PARTS = ("subject", "action", "condition", "exception")
-ORIGINS = {"extracted": "", "written": "written by hand", "imported": "imported", "merged": "merged"}
+ORIGINS = {"extracted": "", "written": "added manually", "imported": "imported", "merged": "merged"}
 
 # A button carries the fields of its own form; the one that merges carries which requirements are ticked.
 ON_REQUIREMENT = """element.addEventListener('click', (event) => {
@@ -44,13 +44,13 @@ def policies_html(found: Sequence[PolicyChoice]) -> str:
     """Collections that a document can be checked against."""
     if not found:
         return empty(
-            "No policy is here yet",
-            'Add your policies as documents of a <a href="/knowledge">collection</a>, or begin with the starter policies: '
-            "their requirements are found in their text.",
+            "No policies yet",
+            'Add your policies as documents to a <a href="/knowledge">collection</a>, or start with the starter policies. '
+            "Requirements are extracted from them.",
         )
     rows = "".join(
         f'<tr><th scope="row"><a href="/requirements?collection={escape(one.collection_id)}">{escape(one.name)}</a></th>'
-        f'<td class="wb-number">{plural(one.requirements, "requirement") if one.requirements else "not read for requirements yet"}</td>'
+        f'<td class="wb-number">{plural(one.requirements, "requirement") if one.requirements else "not extracted yet"}</td>'
         f'<td class="wb-number"><a href="{knowledge_address(one.collection_id)}">{plural(one.documents, "document")}</a></td></tr>'
         for one in found
     )
@@ -66,10 +66,10 @@ def policy_title_html(card: CollectionCard, version: int, cards: Sequence[Requir
     on = [one for one in cards if one.enabled]
     parts = [plural(len(on), "requirement")]
     parts += [plural(count, name) for name in MODALITIES if (count := sum(one.requirement.modality == name for one in on))]
-    parts += [f"{len(cards) - len(on)} switched off"] if len(cards) > len(on) else []
+    parts += [f"{len(cards) - len(on)} disabled"] if len(cards) > len(on) else []
     link = f'<a class="wb-button" href="{knowledge_address(card.id)}">Documents</a>'
     return (
-        f'<div class="wb-title"><div><a class="wb-back" href="/requirements">Knowledge base</a><h1>{escape(card.name)}</h1>'
+        f'<div class="wb-title"><div><a class="wb-back" href="/requirements">Requirements</a><h1>{escape(card.name)}</h1>'
         f'<p class="wb-quiet">policy version {version} · {" · ".join(parts)}</p></div><div class="wb-downloads">{link}'
         f'<a class="wb-button first" href="/compliance">Check a document</a></div></div>'
     )
@@ -85,18 +85,18 @@ def requirements_html(cards: Sequence[RequirementCard], *, may_write: bool, narr
     """
     if not cards:
         if narrowed:
-            return empty("No requirement like that", "Choose another filter, or clear the text, to see the rest.")
-        return empty("No requirement was found", "Add policies to the collection, write a requirement by hand, or import a file of them.")
+            return empty("No matching requirements", "Change the filters or the search.")
+        return empty("No requirements yet", "Add policies to the collection, or add or import requirements below.")
     parts, document = [], None
     for card in cards[:most]:
         if card.document != document:
             document = card.document
-            parts.append(f"<h3>{escape(document or 'Written by hand or imported')}</h3>")
+            parts.append(f"<h3>{escape(document or 'Added manually or imported')}</h3>")
         parts.append(_requirement(card, may_write=may_write, is_open=card.requirement.id == open_id))
     merge = ""
     if may_write:
-        merge = f'<p class="wb-merge" data-merge hidden><b></b> ticked {button("Merge them into one", "merge")}</p>'
-    more = f'<p class="wb-after">{button(f"Show the other {len(cards) - most}", "more")}</p>' if len(cards) > most else ""
+        merge = f'<p class="wb-merge" data-merge hidden><b></b> selected {button("Merge", "merge")}</p>'
+    more = f'<p class="wb-after">{button(f"Show {len(cards) - most} more", "more")}</p>' if len(cards) > most else ""
     return f'<section class="wb-card wb-requirements">{merge}{"".join(parts)}{more}</section>'
 
 
@@ -105,10 +105,10 @@ def _requirement(card: RequirementCard, *, may_write: bool, is_open: bool) -> st
     marks = chip(one.modality, "plain") + severity_html(one.severity)
     marks += chip(ORIGINS[card.origin], "live") if ORIGINS.get(card.origin) else ""
     marks += chip("edited", "live") if card.edited and card.origin == "extracted" else ""
-    marks += chip("merged into another" if card.merged_into else "off", "limited") if not card.enabled else ""
+    marks += chip("merged into another" if card.merged_into else "disabled", "limited") if not card.enabled else ""
     tick = ""
     if may_write and card.enabled:
-        tick = f'<input type="checkbox" data-tick value="{escape(one.id)}" aria-label="Tick to merge: {escape(one.text[:80])}">'
+        tick = f'<input type="checkbox" data-tick value="{escape(one.id)}" aria-label="Select to merge: {escape(one.text[:80])}">'
     return (
         f'<div class="wb-requirement{"" if card.enabled else " off"}">{tick}<details{" open" if is_open else ""}>'
         f'<summary><span>{escape(one.text)}</span><span class="wb-marks">{marks}</span></summary>{_form(card, may_write)}</details></div>'
@@ -122,15 +122,15 @@ def _form(card: RequirementCard, may_write: bool) -> str:
     if one.source:
         page = f", page {one.source.page}" if one.source.page else ""
         link = knowledge_address(card.collection_id, one.source.document, one.source.start)
-        facts.append(f'<a href="{escape(link)}">Open it in {escape(one.source.title or one.source.document)}{page}</a>')
+        facts.append(f'<a href="{escape(link)}">Open in {escape(one.source.title or one.source.document)}{page}</a>')
     facts.append(f"Version {one.version}, {moment(card.created_at)}")
     told = "".join(f"<li>{fact}</li>" for fact in facts)
     if not may_write:
         return f'<ul class="wb-reasons">{told}</ul>'
-    switch = button("Switch off", "off", one.id) if card.enabled else button("Switch on", "on", one.id)
+    switch = button("Disable", "off", one.id) if card.enabled else button("Enable", "on", one.id)
     return (
         f'<ul class="wb-reasons">{told}</ul><div class="wb-fields" data-form>'
-        f'<textarea name="text" rows="3" maxlength="{LONGEST}" aria-label="Text of the requirement">{escape(one.text)}</textarea>'
+        f'<textarea name="text" rows="3" maxlength="{LONGEST}" aria-label="Requirement text">{escape(one.text)}</textarea>'
         f"<p>{_select('severity', SEVERITIES, one.severity)}{_select('modality', MODALITIES, one.modality)}"
         f'<label>Topic <input name="topic" maxlength="200" value="{escape(one.topic)}"></label>'
         f'<button type="button" class="wb-button small first" data-do="save" data-id="{escape(one.id)}">Save</button>{switch}'
@@ -147,11 +147,11 @@ def history_html(cards: Sequence[RequirementCard]) -> str:
     """The versions of one requirement, the newest first."""
     rows = "".join(
         f"<tr><td class=wb-number>{card.requirement.version}</td><td class=wb-wrap>{escape(card.requirement.text)}"
-        f"{'' if card.enabled else ' ' + chip('off', 'limited')}</td><td>{card.requirement.severity}</td>"
+        f"{'' if card.enabled else ' ' + chip('disabled', 'limited')}</td><td>{card.requirement.severity}</td>"
         f"<td>{card.requirement.modality}</td><td class=wb-when>{moment(card.created_at)}</td></tr>"
         for card in cards
     )
     return (
-        f'<section class="wb-card"><div class="wb-card-head"><h2>Versions of a requirement</h2>{button("Close", "close")}</div>'
+        f'<section class="wb-card"><div class="wb-card-head"><h2>Requirement history</h2>{button("Close", "close")}</div>'
         f'<table class="wb-table wb-jobs"><tbody>{rows}</tbody></table></section>'
     )

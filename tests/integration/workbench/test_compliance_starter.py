@@ -126,7 +126,7 @@ async def test_the_sample_and_its_files_over_http(place: tuple[Services, User]) 
         assert found.headers["content-type"].startswith("text/csv")
         assert "calder-wren-compliance-manual-compliance.csv" in found.headers["content-disposition"]
         unknown = await client.post("/mlops/samples/acme/analyze", headers={"idempotency-key": "other"})
-        assert unknown.status_code == 404 and "There are: pellworth, calder-wren" in unknown.json()["detail"]
+        assert unknown.status_code == 404 and "Available: pellworth, calder-wren" in unknown.json()["detail"]
         stranger = await client.get(f"/mlops/analysis/{job.id}/files/report.json", headers={"authorization": "Bearer nobody"})
         assert stranger.status_code == 401
 

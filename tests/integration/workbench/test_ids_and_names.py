@@ -161,7 +161,7 @@ def test_an_id_in_a_body_is_refused_to_another_member_and_a_stranger(scene: Scen
         upload = mallory.post("/uploads", files=[FILE]).json()["id"]
         sent = json.loads(json.dumps(body).replace("@", scene.ids["collection"]).replace("%", upload))
         answer = mallory.post(address, json=sent)
-        assert (answer.status_code, answer.json()["detail"]) == (404, f"There is no collection with the id '{scene.ids['collection']}'.")
+        assert (answer.status_code, answer.json()["detail"]) == (404, f"No collection has the ID '{scene.ids['collection']}'.")
         assert stranger.post(address, json=sent).status_code == 401
 
 

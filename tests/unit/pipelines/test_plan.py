@@ -31,7 +31,7 @@ def test_the_span_of_a_stage_goes_by_the_plan_of_the_job():
 def test_the_catalog_imports_what_is_asked_for_and_names_what_there_is():
     catalog = Catalog({"trial": "tests.integration.pipelines.trial:OLD"})
     assert catalog.pipeline("trial") is OLD
-    with pytest.raises(NotFound, match="There are: trial"):
+    with pytest.raises(NotFound, match="Available: trial"):
         catalog.pipeline("other")
 
 

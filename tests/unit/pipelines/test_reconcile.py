@@ -83,7 +83,9 @@ async def test_a_continued_job_without_a_workflow_begins_at_its_stage(ledger, se
     assert workflows.asked == [("fork", job.id, parent.id, 3)]
 
 
-@pytest.mark.parametrize(("status", "says"), [("ERROR", "without saying why"), ("MAX_RECOVERY_ATTEMPTS_EXCEEDED", "again and again")])
+@pytest.mark.parametrize(
+    ("status", "says"), [("ERROR", "without a reported error"), ("MAX_RECOVERY_ATTEMPTS_EXCEEDED", "repeated crashes")]
+)
 async def test_a_workflow_that_broke_off_fails_its_job(ledger, settings, status, says):
     job = add(ledger, state="running", stage="b")
     await look(ledger, Known(settings, {job.id: status}))
@@ -160,4 +162,4 @@ async def test_documents_of_a_job_that_has_ended_get_a_final_state(ledger, setti
     with ledger.database.session() as session:
         found = {name: session.get_one(KbDocument, name) for name in "abcde"}
     assert {name: one.state for name, one in found.items()} == {"a": "failed", "b": "failed", "c": "reading", "d": "ready", "e": "reading"}
-    assert found["a"].error == error and found["b"].error["code"] == "cancelled" and "Add it again" in found["b"].error["message"]
+    assert found["a"].error == error and found["b"].error["code"] == "cancelled" and "Upload it again" in found["b"].error["message"]

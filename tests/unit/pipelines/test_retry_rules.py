@@ -27,7 +27,7 @@ def test_the_wait_doubles():
 )
 def test_a_dead_replica_is_worth_another_try(error):
     found = as_workbench_error(error, "see")
-    assert found.retryable and found.code == "unavailable" and "again" in found.message
+    assert found.retryable and found.code == "unavailable" and "retried automatically" in found.message
 
 
 def test_a_dead_model_that_a_stage_met_is_found_in_rays_wrapping():

@@ -121,10 +121,10 @@ async def start_compliance(
     """
     if idempotency_key is not None and (begun := await services.jobs.by_key(user.id, idempotency_key)):
         if begun.pipeline != PIPELINE:
-            raise Conflict(f"The idempotency key '{idempotency_key}' was used for another analysis. Use a new key.", job_id=begun.id)
+            raise Conflict(f"The idempotency key '{idempotency_key}' was already used for another request. Use a new key.", job_id=begun.id)
         return begun
     if bool(policies) == (requirements is not None) or len(policies) > MOST_POLICIES:
-        raise InvalidInput(f"Name between 1 and {MOST_POLICIES} collections of policies, or give requirements in their place.")
+        raise InvalidInput(f"Choose 1 to {MOST_POLICIES} policy collections, or upload requirements.")
     upload = await find_upload(services, user, upload_id)
     if requirements is not None:
         chosen = [requirements]

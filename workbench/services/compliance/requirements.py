@@ -212,7 +212,7 @@ def _mine(session: Session, user: User, requirement_id: str) -> tuple[Requiremen
 def _readable(session: Session, user: User, collection_id: str) -> Collection:
     place = session.exec(select(Collection).where(col(Collection.id) == collection_id)).first()
     if place is None:
-        raise NotFound("There is no such requirement (any more).")
+        raise NotFound("Requirement not found.")
     return find_collection(session, user.id, place.id)
 
 
@@ -226,7 +226,7 @@ def _text(text: str) -> str:
 def _choices(changes: dict[str, Any]) -> dict[str, Any]:
     for name, allowed in (("severity", SEVERITIES), ("modality", MODALITIES)):
         if changes.get(name) is not None and changes[name] not in allowed:
-            raise InvalidInput(f"'{changes[name]}' is no {name}. There are: {', '.join(allowed)}.")
+            raise InvalidInput(f"Unknown {name} '{changes[name]}'. Available: {', '.join(allowed)}.")
     return changes
 
 

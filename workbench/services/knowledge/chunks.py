@@ -77,14 +77,14 @@ async def edit_chunk(
         InvalidInput: more words than fit.
     """
     if search_text is not None and len(search_text) > LONGEST:
-        raise InvalidInput(f"The words have {len(search_text):,} characters; {LONGEST:,} are the most.")
+        raise InvalidInput(f"Too long: {len(search_text):,} characters; the limit is {LONGEST:,}.")
     identifier = await services.database.run(lambda session: find_row(session, user.id, collection, write=True).id)
     await services.librarian.edit_chunk(identifier, chunk_id, enabled=enabled, search_text=search_text)
 
     def work(session: Session) -> ChunkCard:
         row = session.get(KbChunk, chunk_id)
         if row is None:
-            raise NotFound("There is no such chunk.")
+            raise NotFound("Chunk not found.")
         return chunk_card(row)
 
     return await services.database.run(work)

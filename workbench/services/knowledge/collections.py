@@ -90,7 +90,7 @@ async def change_collection(
             wanted = clean_name(new_name)
             same = select(Collection).where(Collection.owner_id == user.id, Collection.name == wanted, Collection.id != row.id)
             if session.exec(same).first():
-                raise Conflict(f"You already have a collection '{wanted}'.")
+                raise Conflict(f"You already have a collection named '{wanted}'.")
             row.name = wanted
         row.shared = row.shared if shared is None else shared
         row.description = row.description if description is None else description
@@ -129,7 +129,7 @@ async def set_member(services: Services, user: User, name: str, person: str, rig
         if member is None:
             raise NotFound(f"There is no user named {person}.")
         if member.id == row.owner_id:
-            raise InvalidInput("The collection is theirs: they may do everything with it.")
+            raise InvalidInput("This person owns the collection and already has all permissions.")
         set_right(session, row, member.id, right)
         record(session, "kb.member.set", user_id=user.id, subject=row.name, collection=row.id, person=member.id, right=right)
 
@@ -161,7 +161,7 @@ async def storage_used(services: Services, user: User, name: str) -> Storage:
 def _own(session: Session, user: User, name: str) -> Collection:
     row = find_row(session, user.id, name)
     if row.owner_id != user.id:
-        raise NotAllowed(f"Only the owner of the collection '{row.name}' may do that.")
+        raise NotAllowed(f"Only the owner of '{row.name}' can do that.")
     return row
 
 

@@ -149,7 +149,7 @@ def facts_as_typed(card: DocumentCard, typed: Mapping[str, str]) -> dict[str, An
             continue
         pattern, expected = _TYPED.get(name, (".{1,500}", "at most 500 characters"))
         if text and not re.fullmatch(pattern, text):
-            raise InvalidInput(f"The {name} '{text}' is none: {expected} is expected.")
+            raise InvalidInput(f"Invalid {name} '{text}': expected {expected}.")
         changed[name] = (int(text) if name in ("year", "quarter") else text) if text else None
     return changed
 
@@ -187,7 +187,7 @@ async def open_file(services: Services, user: User, collection: str, document: s
 
     row = await services.database.run(work)
     if row.key is None:
-        raise NotFound("This document was a line of a file of records; it has no file of its own.")
+        raise NotFound("This document came from a file of records and has no file of its own.")
     bucket = services.settings.storage.buckets.kb_raw
     info = await asyncio.to_thread(services.store.info, bucket, row.key)
     return await asyncio.to_thread(services.store.open, bucket, row.key), info, row.name.rpartition("/")[2]

@@ -86,15 +86,15 @@ async def add_uploads(
     """
     if idempotency_key is not None and (begun := await services.jobs.by_key(user.id, idempotency_key)):
         if begun.pipeline != PIPELINE:
-            raise Conflict(f"The idempotency key '{idempotency_key}' was used for another analysis. Use a new key.", job_id=begun.id)
+            raise Conflict(f"The idempotency key '{idempotency_key}' was already used for another request. Use a new key.", job_id=begun.id)
         return begun
     if not 1 <= len(files) <= MOST_FILES:
-        raise InvalidInput(f"Name between 1 and {MOST_FILES:,} files.")
+        raise InvalidInput(f"Choose 1 to {MOST_FILES:,} files.")
     uploads = [await find_upload(services, user, upload_id) for upload_id, _ in files]
     names = [clean_document_name(name or upload.name) for upload, (_, name) in zip(uploads, files, strict=True)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidInput(f"Two of the files would both be called '{twice}'. Give them different names.")
+        raise InvalidInput(f"Two files have the name '{twice}'. Rename one of them.")
 
     def target(session: Session) -> tuple[str, str]:
         row = collection_to_fill(session, user.id, collection)
@@ -127,7 +127,7 @@ async def added_documents(services: Services, user: User, job_id: str) -> dict[s
     """
     job = await find_job(services, user, job_id)
     if job.pipeline != PIPELINE:
-        raise NotFound(f"The job {job_id} has added no documents.")
+        raise NotFound(f"Job {job_id} did not add documents.")
     result = await find_result(services, user, job_id)
     stream, _ = await open_artifact(services, user, job_id, "documents.json")
 
@@ -137,7 +137,7 @@ async def added_documents(services: Services, user: User, job_id: str) -> dict[s
 
     row = await services.database.run(lambda session: session.get(Collection, str(result.summary.get("collection"))))
     if row is None:
-        raise NotFound("The collection was deleted since.")
+        raise NotFound("The collection was deleted.")
     return {"collection": row.name, "documents": await asyncio.to_thread(read)}
 
 

@@ -48,7 +48,7 @@ async def search_collections(
         InvalidInput: no collection, too many, an empty query, ``k`` or a filter that is none.
     """
     if not 1 <= len(collections) <= MOST_COLLECTIONS:
-        raise InvalidInput(f"Name between 1 and {MOST_COLLECTIONS} collections.")
+        raise InvalidInput(f"Choose 1 to {MOST_COLLECTIONS} collections.")
     _check(k)
     rows = [await services.database.run(lambda session, name=name: find_row(session, user.id, name)) for name in dict.fromkeys(collections)]
     answers = await asyncio.gather(*(services.librarian.search(row.id, [query], k, filters, config) for row in rows))
@@ -71,7 +71,7 @@ async def search_many(
 ) -> list[list[Passage]]:
     """The ``k`` best passages for each of many queries, embedded together. Errors as :func:`search_collections`."""
     if not 1 <= len(queries) <= MOST_QUERIES:
-        raise InvalidInput(f"Send between 1 and {MOST_QUERIES} queries at once.")
+        raise InvalidInput(f"Send 1 to {MOST_QUERIES} queries at once.")
     _check(k)
     row = await services.database.run(lambda session: find_row(session, user.id, collection))
     return await services.librarian.search(row.id, queries, k, filters, config)
@@ -79,4 +79,4 @@ async def search_many(
 
 def _check(k: int) -> None:
     if not 1 <= k <= MOST_PASSAGES:
-        raise InvalidInput(f"Between 1 and {MOST_PASSAGES} passages can be asked for.")
+        raise InvalidInput(f"Request 1 to {MOST_PASSAGES} passages.")

@@ -36,8 +36,8 @@ def test_one_a_line(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds no requirements"),
-        ("id,text\n", "holds no requirements"),
+        ("", "has no requirements"),
+        ("id,text\n", "has no requirements"),
         ("text\nStaff must smile.\n", "no column 'id'"),
         ("id,text,colour\n1,Staff must smile.,red\n", "column 'colour'"),
         ("id,text\n1,Staff must smile.\n1,Staff must wave.\n", "have the id '1'"),

@@ -27,7 +27,7 @@ def test_what_is_a_gap_and_what_is_none() -> None:
     assert [one.requirement.id for one in gaps(report)] == ["R2", "R3"]  # the severest first
     assert counted(report.requirements) == {"violated": 1, "missing": 1, "satisfied": 2, "silent": 1, "permission": 1}
     assert headline(report) == "1 violated and 1 not addressed, of 5 requirements."
-    assert headline(analysed(report.requirements[0])) == "No gap was found in 1 requirement."
+    assert headline(analysed(report.requirements[0])) == "No gaps found in 1 requirement."
 
 
 def test_the_explanation_names_a_requirement_by_its_words() -> None:
@@ -105,7 +105,7 @@ def test_docx_has_the_gaps_and_a_table_of_all(tmp_path: Path) -> None:
     document = WordDocument(str(tmp_path / "report.docx"))
     text = "\n".join(paragraph.text for paragraph in document.paragraphs)
     assert "Score 41 of 100: critical risk" in text
-    assert "What differs: 24 hours, not ten days." in text
+    assert "Difference: 24 hours, not ten days." in text
     assert "Odd 中文." in text
     assert len(document.tables[0].rows) == 8
     assert document.tables[0].rows[2].cells[2].text == "Violated"

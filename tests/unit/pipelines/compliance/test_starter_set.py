@@ -69,7 +69,7 @@ def test_a_sample_is_a_pdf_of_several_pages_with_every_sentence(name: str, tmp_p
 
 
 def test_what_is_not_there_is_said() -> None:
-    with pytest.raises(NotFound, match="There are: pellworth, calder-wren"):
+    with pytest.raises(NotFound, match="Available: pellworth, calder-wren"):
         find_sample("acme")
     with pytest.raises(NotFound, match=re.escape("no clause 9.9")):
         policy_clause("outsourcing.md", "9.9")

@@ -1,4 +1,4 @@
-"""The compliance pages' HTML and charts: uncertain first, both sides marked, nothing unescaped, an empty state that says what to do."""
+"""The compliance pages' HTML and charts: severe gaps first, both sides marked, nothing unescaped, an empty state that says what to do."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def card(document: str = "terms.pdf", score: float = 41.0, risk: str = "critical
 
 def test_the_finding_says_score_risk_counts_and_the_formula() -> None:
     html = finding_html(view())
-    for said in ("1 violated and 1 not addressed, of 5 requirements.", "Critical risk", 'aria-label="Score 41 of 100"', "It was 38 before"):
+    for said in ("1 violated and 1 not addressed, of 5 requirements.", "Critical risk", "Score 41 of 100", "Score before review: 38"):
         assert said in html
     assert "because a critical requirement is violated" in html
     assert "Permissions are not scored" in html
-    assert html.index("41") < html.index("How score and risk are computed")
+    assert html.index("41") < html.index("How the score and risk are calculated")
 
 
 def test_the_title_offers_every_file_and_escapes_the_name() -> None:
@@ -58,23 +58,23 @@ def test_the_title_offers_every_file_and_escapes_the_name() -> None:
         assert f'href="/mlops/analysis/a1/files/{name}"' in html
 
 
-def test_what_waits_for_a_person_comes_first_and_filters_count() -> None:
+def test_the_severest_gaps_come_first_and_filters_count() -> None:
     found = view()
     assert choices(found) == ["All 6", "To review 2", "Violated 1", "Not addressed 1", "Satisfied 2", "Not mentioned 1", "Permission 1"]
     order = [match.verdict.requirement.id for match in shown(found, "All 6")]
-    assert order == ["R3", "R2", "R1", "R6", "R4", "R5"]  # the two that wait, the most uncertain first; then by standing
-    assert [match.verdict.requirement.id for match in shown(found, "To review 2")] == ["R3", "R2"]
+    assert order == ["R2", "R3", "R6", "R1", "R4", "R5"]  # gaps by severity, then by standing and certainty
+    assert [match.verdict.requirement.id for match in shown(found, "To review 2")] == ["R2", "R3"]
     assert [match.verdict.requirement.id for match in shown(found, "All 6", severity="High")] == ["R3"]
     assert [match.verdict.requirement.id for match in shown(found, "Satisfied 2", text="writing")] == ["R1"]
     assert shown(found, "All 6", policy="Another Policy") == []
-    assert "No requirement like that" in verdicts_html([], "")
+    assert "No matching requirements" in verdicts_html([], "")
 
 
 def test_the_list_marks_the_chosen_one_and_says_what_is_reviewed() -> None:
     html = verdicts_html(shown(view(), "All"), "m1")
     assert html.count('aria-current="true"') == 1
-    assert html.index('data-id="m1" aria-current') > html.index('data-id="m2"')
-    assert "spans disagree" in html and "uncertain" in html and "reviewed" in html
+    assert html.index('data-id="m1" aria-current') < html.index('data-id="m2"')
+    assert "conflicting evidence" in html and "uncertain" in html and "reviewed" in html
 
 
 def test_both_sides_are_shown_with_what_was_said_there() -> None:
@@ -90,7 +90,7 @@ def test_both_sides_are_shown_with_what_was_said_there() -> None:
     assert 'src="/mlops/analysis/a1/page.png?page=3&amp;start=100&amp;end=' in html
     assert "24 hours, not ten days" in html
     gone = detail_html("a1", match, None, None, None)
-    assert "The policy is not there any more" in gone and "No passage was found" in gone
+    assert "The policy was deleted" in gone and "No relevant passage found" in gone
 
 
 def test_a_review_confirms_or_overturns_and_shows_what_people_said() -> None:
@@ -104,13 +104,15 @@ def test_a_review_confirms_or_overturns_and_shows_what_people_said() -> None:
     assert review_html(view().matches[4]) == ""  # a permission
 
 
-def test_an_action_and_a_draft_that_says_what_is_not_in_the_requirement() -> None:
+def test_a_draft_is_offered_to_larger_models_and_shown_only_where_it_is_usable() -> None:
     match = view().matches[1]
-    assert "so that it keeps to" in action_html(match) and 'data-do="draft"' in action_html(match)
-    html = action_html(match, Draft((("Report within 24 hours.", 0.9), ("Call <me>.", 0.1)), (READER,)))
-    assert html.index("in the requirement") < html.index("Call &lt;me&gt;.") < html.index("not in the requirement")
-    assert "workbench-entailment version 3" in html
-    assert "wrote nothing" in action_html(match, Draft((), (READER,)))
+    assert "to comply with" in action_html(match) and 'data-do="draft"' not in action_html(match)
+    assert "Draft new wording" in action_html(match, may_draft=True)
+    html = action_html(match, Draft((("Report <b>within</b> 24 hours.", 0.9),), (READER,)), may_draft=True)
+    assert "Report &lt;b&gt;within&lt;/b&gt; 24 hours." in html and "workbench-entailment version 3" in html and "Draft again" in html
+    unusable = action_html(match, Draft((("Report within 24 hours.", 0.9), ("Call me.", 0.1)), (READER,)), may_draft=True)
+    assert "did not write a usable draft" in unusable and "Call me." not in unusable
+    assert "did not write a usable draft" in action_html(match, Draft((), (READER,)))
     assert action_html(view().matches[0]) == ""
 
 
@@ -130,10 +132,10 @@ def test_dashboard_numbers_count_documents_not_runs() -> None:
 def test_dashboard_lists_link_to_what_they_name() -> None:
     reviews = [OpenReview("m7", "a1", "terms.pdf", "Contracts <must> be kept.", "high", "violated", 0.6, True)]
     html = reviews_html(reviews, 5)
-    assert "/compliance?job=a1&match=m7" in html and "Contracts &lt;must&gt; be kept." in html and "and 4 more" in html
-    assert "Nothing waits" in reviews_html([], 0)
+    assert "/compliance?job=a1&match=m7" in html and "Contracts &lt;must&gt; be kept." in html and "4 more in the analyses" in html
+    assert "No open reviews" in reviews_html([], 0)
     policies = policies_html([PolicyCard("c1", "Vendors", 4, 2, 31, 3)])
-    assert "/requirements?collection=c1" in policies and "31 requirements" in policies and "3 off" in policies
+    assert "/requirements?collection=c1" in policies and "31 requirements" in policies and "3 disabled" in policies
     assert "Add policies" in policies_html([])
     ranked = violated_html([("A <b>", 4), ("B", 1)])
     assert ranked.index("A &lt;b&gt;") < ranked.index("width:25%")
@@ -158,7 +160,7 @@ def test_the_table_of_analyses_and_of_policies() -> None:
     html = analyses_html([card("<x>.pdf")])
     assert "&lt;x&gt;.pdf" in html and "Critical risk" in html and "4 open" in html
     html = choices_html([PolicyChoice("c1", "Vendors", 2, 31), PolicyChoice("c2", "New", 1, 0)])
-    assert "31 requirements" in html and "not read for requirements yet" in html
+    assert "31 requirements" in html and "not extracted yet" in html
     assert "starter policies" in choices_html([])
 
 
@@ -167,13 +169,13 @@ def test_requirements_can_be_changed_by_those_who_may() -> None:
     made = RequirementCard(one, "", "c1", "Vendors", "policy.md", "written", True, False, None, 1, None, NOW)
     html = requirements_html([made], may_write=True, narrowed=False, most=10)
     assert "Contracts &lt;must&gt; be kept." in html and 'data-do="save" data-id="r1"' in html and "<option selected>high</option>" in html
-    assert "Condition: where signed" in html and "written by hand" in html
+    assert "Condition: where signed" in html and "added manually" in html
     read = requirements_html([made], may_write=False, narrowed=False, most=10)
     assert "data-do" not in read and "<textarea" not in read
     off = requirements_html([replace(made, enabled=False, merged_into="r9")], may_write=True, narrowed=False, most=10)
-    assert "merged into another" in off and "Switch on" in off and "data-tick" not in off
-    assert "Show the other 1" in requirements_html([made, made], may_write=True, narrowed=False, most=1)
-    assert "Choose another filter" in requirements_html([], may_write=True, narrowed=True, most=1)
+    assert "merged into another" in off and "Enable" in off and "data-tick" not in off
+    assert "Show 1 more" in requirements_html([made, made], may_write=True, narrowed=False, most=1)
+    assert "Change the filters" in requirements_html([], may_write=True, narrowed=True, most=1)
 
 
 def test_a_permission_never_waits() -> None:

@@ -36,7 +36,7 @@ def test_only_what_was_changed_is_a_correction() -> None:
     ("name", "text"), [("year", "MMXX"), ("year", "20200"), ("quarter", "5"), ("date", "1.2.2020"), ("language", "English")]
 )
 def test_a_fact_that_is_none_is_refused_by_name(name: str, text: str) -> None:
-    with pytest.raises(InvalidInput, match=f"The {name} '{text}' is none: .* is expected"):
+    with pytest.raises(InvalidInput, match=f"Invalid {name} '{text}': expected .*"):
         facts_as_typed(CARD, {name: text})
 
 
@@ -47,15 +47,15 @@ def test_nothing_of_a_document_becomes_markup() -> None:
     chunks = chunks_html(CARD, [chunk(0), chunk(1, enabled=False, search_text="</textarea><s>")], may_write=True, at_once=25)
     for said in (table, found, chunks):
         assert not any(mark in said for mark in ("<b>.md", "<x>", "<t>", "<u>", "<i>", "<q>", "<s>", "A <title>"))
-    assert "The version before it stays searchable." in table and "Show more" in table and "page 3" in found
-    assert "Top › &lt;i&gt;" in chunks and "pages 1 to 2" in chunks and "own search words" in chunks
+    assert "The previous version stays searchable." in table and "Show more" in table and "page 3" in found
+    assert "Top › &lt;i&gt;" in chunks and "pages 1 to 2" in chunks and "custom search text" in chunks
 
 
 def test_who_may_only_read_sees_no_button_that_changes() -> None:
     reader = replace(COLLECTION, may_write=False, mine=False)
     assert "Remove" not in documents_html(reader, [CARD], more=False, narrowed=False)
     said = chunks_html(CARD, [chunk(0)], may_write=False, at_once=25)
-    assert "Switch off" not in said and "textarea" not in said
+    assert ">Disable<" not in said and "textarea" not in said
 
 
 def test_chunks_lead_to_those_before_and_after() -> None:
