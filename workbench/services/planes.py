@@ -48,7 +48,8 @@ def write_planes(scan_path: Path, labels_path: Path, folder: Path) -> None:
     turn = nib.io_orientation(scan.affine)
     affine = scan.affine @ nib.orientations.inv_ornt_aff(turn, scan.shape[:3])
 
-    low, high = _window(scan)
+    windows = _windows(scan, labels)
+    low, high = windows["display"]
     ids = max((int(plane.max()) for plane in _planes(labels)), default=0)
     _write(folder / "scan.npy", scan, turn, np.uint8, lambda plane: _shown(plane, low, high))
     _write(folder / "labels.npy", labels, turn, np.uint8 if ids < 256 else np.int16, lambda plane: plane)
@@ -56,7 +57,8 @@ def write_planes(scan_path: Path, labels_path: Path, folder: Path) -> None:
     facts = {
         "affine": affine.tolist(),
         "spacing": np.linalg.norm(affine[:3, :3], axis=0).tolist(),
-        "window": [low, high],
+        "window": windows.pop("display"),
+        "windows": windows,
         "centers": {str(label): asdict(center) for label, center in centers.items()},
     }
     (folder / "facts.json").write_text(json.dumps(facts))
@@ -90,12 +92,26 @@ def _planes(image: Any) -> Iterator[np.ndarray]:
         yield np.asanyarray(image.dataobj[(slice(None), slice(None), k, *([0] * (len(image.shape) - 3)))])
 
 
-def _window(image: Any) -> tuple[float, float]:
-    parts = [plane[::3, ::3].ravel() for number, plane in enumerate(_planes(image)) if number % 3 == 0]
-    sample = np.concatenate(parts).astype(np.float32)
-    sample = sample[np.isfinite(sample)]
-    low, high = (float(v) for v in np.percentile(sample, (LOW, HIGH))) if sample.size else (0.0, 1.0)
-    return low, high if high > low else low + 1.0
+def _windows(scan: Any, labels: Any) -> dict[str, list[float]]:
+    """Intensity ranges from a sample of the voxels.
+
+    ``display`` is what the pictures show, ``full`` everything; ``brain`` (1st to 99.5th percentile) and ``narrow`` (10th to
+    90th, for grey-white contrast) are of the labelled voxels, left out where there are none.
+    """
+    parts, inside = [], []
+    for number, (plane, marked) in enumerate(zip(_planes(scan), _planes(labels), strict=True)):
+        if number % 3 == 0:
+            values = plane[::3, ::3].astype(np.float32)
+            parts.append(values.ravel())
+            inside.append(values[marked[::3, ::3] > 0])
+    sample, brain = (found[np.isfinite(found)] for found in (np.concatenate(parts), np.concatenate(inside)))
+    wanted = {"display": (sample, LOW, HIGH), "full": (sample, 0, 100), "brain": (brain, 1, 99.5), "narrow": (brain, 10, 90)}
+    found = {}
+    for name, (values, below, above) in wanted.items():
+        if values.size or values is sample:
+            low, high = (float(v) for v in np.percentile(values, (below, above))) if values.size else (0.0, 1.0)
+            found[name] = [low, high if high > low else low + 1.0]
+    return found
 
 
 def _shown(plane: np.ndarray, low: float, high: float) -> np.ndarray:

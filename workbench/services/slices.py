@@ -39,7 +39,7 @@ PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")  # the plane's numb
 KEPT_ON_DISK = 12
 KEPT_OPEN = 6
 DIMMED = 56  # alpha (of 255) of what is not highlighted
-_FORMAT = 4  # raise it when what is prepared changes, so that old folders are not read
+_FORMAT = 5  # raise it when what is prepared changes, so that old folders are not read
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Prepared:
         spacing: mm along i, j, k.
         centers: label id to its place.
         window: intensities that 0 and 255 stand for.
+        windows: preset (``full``, ``brain``, ``narrow``) to its range of intensities.
     """
 
     scan: np.ndarray
@@ -61,6 +62,7 @@ class Prepared:
     spacing: tuple[float, float, float]
     centers: dict[int, Center] = field(default_factory=dict)
     window: tuple[float, float] = (0.0, 1.0)
+    windows: dict[str, list[float]] = field(default_factory=dict)
 
 
 _open: OrderedDict[str, Prepared] = OrderedDict()
@@ -125,6 +127,7 @@ async def viewer_facts(services: Services, user: User, job_id: str) -> dict[str,
         "spacing": list(volume.spacing),
         "affine": volume.affine.tolist(),
         "window": list(volume.window),
+        "windows": volume.windows,
         "structures": structures,
     }
 
@@ -133,7 +136,7 @@ async def label_at(services: Services, user: User, job_id: str, voxel: tuple[int
     """What is at a voxel of the RAS grid: ``{"label", "name", "mm"}``; label 0 and no name outside every structure."""
     volume = await prepared(services, user, job_id)
     if not all(0 <= index < size for index, size in zip(voxel, volume.labels.shape, strict=True)):
-        raise InvalidInput("This point is outside the scan.")
+        raise InvalidInput("This voxel is outside the scan.")
     label = int(volume.labels[voxel])
     millimetres = (volume.affine @ np.array([*voxel, 1.0]))[:3]
     return {"label": label, "name": structure(label).full_name if label else None, "mm": [round(float(v), 1) for v in millimetres]}
@@ -206,10 +209,10 @@ def picture(volume: np.ndarray, plane: str, index: int) -> np.ndarray:
         InvalidInput: no such plane, or the slice is outside the volume.
     """
     if plane not in PLANES:
-        raise InvalidInput(f"There is no plane '{plane[:20]}': sagittal, coronal or axial.")
+        raise InvalidInput(f"Unknown plane '{plane[:20]}'. Use sagittal, coronal or axial.")
     axis = PLANES.index(plane)  # type: ignore[arg-type]
     if not 0 <= index < volume.shape[axis]:
-        raise InvalidInput(f"The {plane} slices of this scan go from 0 to {volume.shape[axis] - 1}.")
+        raise InvalidInput(f"Slice out of range: {plane} slices go from 0 to {volume.shape[axis] - 1}.")
     # All three reverse both axes: right and anterior first along the columns, superior or anterior first along the rows.
     flat = np.take(volume, index, axis=axis)
     return np.ascontiguousarray(flat[::-1, ::-1].T)
@@ -245,6 +248,7 @@ def _load(services: Services, key: str, scan: ObjectInfo, labels: ObjectInfo) ->
         spacing=tuple(facts["spacing"]),
         centers={int(label): Center(tuple(c["voxel"]), tuple(c["mm"])) for label, c in facts["centers"].items()},
         window=tuple(facts["window"]),
+        windows=facts["windows"],
     )
 
 

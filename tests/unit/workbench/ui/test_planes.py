@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -75,6 +76,23 @@ def test_the_same_head_in_every_orientation_gives_the_same_pictures(tmp_path: Pa
     assert shown[0, 0, 0] == 0
     facts = (tmp_path / "facts.json").read_text()
     assert '"spacing": [2.0, 1.5, 1.0]' in facts
+
+
+def test_window_presets_are_of_the_scan_and_of_what_is_labelled(tmp_path: Path) -> None:
+    scan = np.full((30, 30, 30), 1000.0, np.float32)  # bright outside the brain
+    labels = np.zeros(scan.shape, np.uint8)
+    labels[6:24, 6:24, 6:24] = 2
+    scan[labels > 0] = np.random.default_rng(0).uniform(100, 200, int((labels > 0).sum()))
+    for name, array in (("scan", scan), ("labels", labels)):
+        nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    write_planes(tmp_path / "scan.nii.gz", tmp_path / "labels.nii.gz", tmp_path)
+    windows = json.loads((tmp_path / "facts.json").read_text())["windows"]
+    assert set(windows) == {"full", "brain", "narrow"}
+    assert windows["full"][1] == 1000 and windows["brain"] == pytest.approx([101, 199], abs=3)
+    assert windows["narrow"] == pytest.approx([110, 190], abs=4)
+    nib.save(nib.Nifti1Image(np.zeros_like(labels), np.eye(4)), tmp_path / "empty.nii.gz")
+    write_planes(tmp_path / "scan.nii.gz", tmp_path / "empty.nii.gz", tmp_path)
+    assert set(json.loads((tmp_path / "facts.json").read_text())["windows"]) == {"full"}
 
 
 def test_centers_lie_inside_their_structures(tmp_path: Path) -> None:

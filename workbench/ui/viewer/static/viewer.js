@@ -9,7 +9,7 @@
   const response = await fetch(`/viewer/${job}/facts.json`, { credentials: "same-origin" }).catch(() => null);
   if (!response?.ok) {
     const said = await response?.json().catch(() => null);
-    problem.textContent = said?.detail || "The pictures could not be loaded. Reload the page to try again.";
+    problem.textContent = said?.detail || "Images failed to load. Reload the page to try again.";
     problem.hidden = false;
     return;
   }
@@ -19,6 +19,7 @@
   let planes = [];
   let ahead = 0;
   let asking = 0;
+  let tools = false; // whether zoom, window or ruler were used since the last reset
 
   const state = {
     voxel: [...middle],
@@ -38,7 +39,16 @@
     },
     resized: fit,
   };
-  const volume = new VolumeView(byId("gl"), byId("volume-note"), facts, base);
+  const volume = new VolumeView(byId("gl"), byId("volume-note"), facts, base, {
+    moved(mm) {
+      state.voxel = voxelAt(mm);
+      draw();
+      clearTimeout(asking);
+      asking = setTimeout(tellWhere, 90);
+    },
+    windowed() { byId("preset").value = "custom"; },
+    measured(mm) { byId("hint").textContent = `Distance: ${mm.toFixed(1)} mm`; },
+  });
   planes = [...document.querySelectorAll(".plane")].map((section) => new Plane(section, facts, state, pictures, base));
 
   function millimetres() {
@@ -57,7 +67,7 @@
     const asked = state.voxel.join(",");
     const answer = await fetch(`${base}/at/${asked}`, { credentials: "same-origin" }).then((r) => (r.ok ? r.json() : null)).catch(() => null);
     if (!answer || asked !== state.voxel.join(",")) return;
-    const name = answer.name ?? "no structure";
+    const name = answer.name ?? "no label";
     byId("where").textContent = name[0].toUpperCase() + name.slice(1);
   }
 
@@ -70,6 +80,7 @@
 
   function highlight(labels) {
     state.highlight = labels;
+    volume.highlight(labels);
     document.querySelectorAll("#legend .name").forEach((button) => {
       const own = button.dataset.labels.split(",").map(Number);
       button.setAttribute("aria-pressed", String(labels.length > 0 && own.some((label) => labels.includes(label))));
@@ -95,8 +106,9 @@
       button.className = "name";
       button.dataset.labels = members.map((s) => s.label).join(",");
       button.setAttribute("aria-pressed", "false");
-      button.innerHTML = `<i style="background:${members[0].colour}"></i>`;
-      button.append(name[0].toUpperCase() + name.slice(1));
+      const swatch = document.createElement("i");
+      swatch.style.background = members[0].colour;
+      button.append(swatch, name[0].toUpperCase() + name.slice(1));
       button.title = `Highlight ${name}`;
       button.addEventListener("click", () => {
         const on = button.getAttribute("aria-pressed") === "true";
@@ -117,71 +129,121 @@
     }
   }
 
-  function filters() {
-    const look = `brightness(${byId("brightness").value}%) contrast(${byId("contrast").value}%)`;
-    document.querySelectorAll("canvas.scan").forEach((canvas) => { canvas.style.filter = look; });
+  function opacity() {
     const share = Number(byId("opacity").value) / 100;
     document.querySelectorAll("canvas.labels").forEach((canvas) => { canvas.style.opacity = share; });
     volume.setOpacity(share);
   }
 
+  function preset() {
+    const range = facts.windows?.[byId("preset").value];
+    if (!range) return;
+    volume.setWindow(range);
+    // The pictures are 8 bit over facts.window: brightness and contrast together are the linear map to the preset's range.
+    const [black, white] = facts.window;
+    const low = Math.max(0, (range[0] - black) / (white - black));
+    const gain = 1 / Math.max(0.02, Math.min(1, (range[1] - black) / (white - black)) - low);
+    const contrast = 1 + 2 * low * gain;
+    document.querySelectorAll("canvas.scan").forEach((canvas) => {
+      canvas.style.filter = `brightness(${(gain / contrast).toFixed(4)}) contrast(${contrast.toFixed(4)})`;
+    });
+  }
+
+  function show() {
+    // Pictures serve the crosshair until another tool was used (its zoom and measurements stay); the 3D tab always needs NiiVue.
+    const render = document.body.dataset.tab === "volume";
+    const mode = render ? "render" : tools && (volume.nv || volume.tool !== "crosshair") ? "slices" : "pictures";
+    document.body.dataset.mode = mode;
+    byId("volume").hidden = mode === "pictures";
+    if (mode === "pictures") fit();
+    else volume.open(mode);
+  }
+
   function tab(name) {
     document.body.dataset.tab = name;
     for (const other of ["planes", "volume"]) {
-      byId(other).hidden = other !== name;
       byId(`tab-${other}`).setAttribute("aria-selected", String(other === name));
       document.querySelectorAll(`.${other}-only`).forEach((tool) => { tool.hidden = other !== name; });
     }
-    if (name === "volume") volume.open();
-    else fit();
+    byId("planes").setAttribute("aria-labelledby", `tab-${name}`);
+    show();
+  }
+
+  function use(tool) {
+    document.querySelectorAll("[data-tool]").forEach((button) => {
+      button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
+      if (button.dataset.tool === tool) byId("hint").textContent = button.title;
+    });
+    byId("hint").hidden = tool === "crosshair";
+    tools ||= tool !== "crosshair";
+    volume.use(tool);
+    show();
   }
 
   function convention() {
     byId("convention").textContent = state.neurological ? "Neurological" : "Radiological";
     byId("convention").setAttribute("aria-pressed", String(state.neurological));
+    volume.setNeurological(state.neurological);
     draw();
   }
 
-  ["brightness", "contrast", "opacity"].forEach((id) => byId(id).addEventListener("input", filters));
+  byId("opacity").addEventListener("input", opacity);
+  byId("preset").addEventListener("change", preset);
   byId("cut").addEventListener("input", () => volume.setCut(Number(byId("cut").value)));
   byId("tab-planes").addEventListener("click", () => tab("planes"));
   byId("tab-volume").addEventListener("click", () => tab("volume"));
+  document.querySelectorAll("[data-tool]").forEach((button) => button.addEventListener("click", () => use(button.dataset.tool)));
   byId("convention").addEventListener("click", () => { state.neurological = !state.neurological; convention(); });
   byId("reset").addEventListener("click", () => {
-    for (const [id, value] of [["brightness", 100], ["contrast", 100], ["opacity", 35], ["cut", 0]]) byId(id).value = value;
+    for (const [id, value] of [["opacity", 35], ["cut", 0], ["preset", first]]) byId(id).value = value;
     state.neurological = false;
     volume.setCut(0);
-    filters();
+    volume.reset();
+    preset();
+    opacity();
     convention();
     highlight([]);
+    tools = false;
+    use("crosshair");
     state.go([...middle]);
   });
+  byId("fullscreen").hidden = !document.fullscreenEnabled;
+  byId("fullscreen").addEventListener("click", () => {
+    (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()).catch(() => {});
+  });
+  document.addEventListener("fullscreenchange", () => {
+    byId("fullscreen").textContent = document.fullscreenElement ? "Exit full screen" : "Full screen";
+  });
   document.addEventListener("picture-failed", () => {
-    byId("where").textContent = "A picture could not be loaded";
+    byId("where").textContent = "Image failed to load";
   });
   window.addEventListener("message", (event) => {
     if (event.origin !== location.origin || event.data?.type !== "workbench:show") return;
     const labels = (event.data.labels || []).map(Number);
     tab("planes");
     highlight(labels);
-    if (event.data.mm) goMillimetres(event.data.mm);
+    if (event.data.mm) state.go(voxelAt(event.data.mm));
     else center(labels);
   });
 
-  function goMillimetres(mm) {
+  function voxelAt(mm) {
     // Scanner millimetres to voxels: the inverse of the affine's 3x3 part.
     const [a, b, c] = facts.affine.map((row) => row.slice(0, 3));
     const cross = (u, v) => [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
     const dot = (u, v) => u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
-    const rest = mm.map((value, row) => value - facts.affine[row][3]);
+    const rest = [0, 1, 2].map((row) => mm[row] - facts.affine[row][3]);
     const det = dot(a, cross(b, c));
     const columns = [cross(b, c), cross(c, a), cross(a, b)];
-    state.go([0, 1, 2].map((axis) => Math.round(columns.reduce((sum, column, row) => sum + column[axis] * rest[row], 0) / det)));
+    const voxel = [0, 1, 2].map((axis) => Math.round(columns.reduce((sum, column, row) => sum + column[axis] * rest[row], 0) / det));
+    return voxel.map((index, axis) => Math.max(0, Math.min(facts.shape[axis] - 1, index)));
   }
 
+  const first = facts.windows?.brain ? "brain" : "full";
+  byId("preset").value = first;
   legend();
-  filters();
-  new ResizeObserver(fit).observe(byId("planes"));
+  opacity();
+  preset();
+  new ResizeObserver(() => { fit(); volume.arrange(); }).observe(byId("planes"));
   const wished = new URLSearchParams(location.search).get("label");
   if (wished && facts.structures.some((s) => s.label === Number(wished))) {
     highlight([Number(wished)]);
