@@ -11,9 +11,10 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from infra.backends import find_backend
 from infra.errors import ConfigurationError
 
 PROFILES = Path(__file__).parent / "deploy" / "profiles"
@@ -120,19 +121,17 @@ Device = Literal["cpu", "cuda"]
 class Model(Section):
     """Which backend fulfils a role, and where."""
 
-    backend: str = Field(description="Name of the backend, for example openvino, torch, genai, sagemaker, bedrock, none.")
+    backend: str = Field(description="Name of the backend, for example openvino, torch, genai; none switches the role off.")
     device: Device = Field(default="cpu", description="Where it computes. cuda that is not there is an error, never a silent CPU.")
-    source: str | None = Field(
-        default=None, description="What the backend loads when it is not the embedded weights: a path, a Hub id, an endpoint."
-    )
+    source: str | None = Field(default=None, description="What the backend loads when it is not the embedded weights: a file or a folder.")
     max_versions: int = Field(default=2, ge=1, description="Versions a replica keeps loaded: the champion and the last used.")
 
 
 DEFAULT_MODELS = {
     "segmentation": Model(backend="openvino"),
-    "embedding": Model(backend="openvino"),
-    "llm": Model(backend="genai"),
     "vlm": Model(backend="none"),
+    "llm": Model(backend="genai"),
+    "embedding": Model(backend="openvino"),
     "entailment": Model(backend="openvino"),
 }
 
@@ -200,6 +199,17 @@ class Settings(BaseSettings):
     knowledge: Knowledge = Field(default_factory=Knowledge, description="Reading documents, and the indexes they are found in.")
     telemetry: Telemetry = Field(default_factory=Telemetry, description="Logs and metrics.")
 
+    @field_validator("models")
+    @classmethod
+    def _backends_exist(cls, models: dict[str, Model]) -> dict[str, Model]:
+        for role, model in models.items():
+            if model.backend != "none":
+                try:
+                    find_backend(role, model.backend)
+                except ConfigurationError as error:
+                    raise ValueError(error.message) from error
+        return models
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -218,7 +228,7 @@ class Settings(BaseSettings):
 
     def model(self, role: str) -> Model:
         """The backend and device for ``role``."""
-        return self.models.get(role) or DEFAULT_MODELS[role]
+        return self.models.get(role) or DEFAULT_MODELS.get(role) or Model(backend="none")
 
     @property
     def database_url(self) -> str:

@@ -15,7 +15,7 @@ from pipelines.host import StageHost
 from pipelines.librarian.remote import LIBRARIAN
 from pipelines.librarian.replica import LibrarianReplica
 from pipelines.runner import Runner
-from serving.application import deployment_options, portable
+from serving.cluster.application import deployment_options, portable
 
 
 def compose(models: Mapping[str, Application], *, settings: Settings | None = None, catalog: Catalog = CATALOG) -> Application:

@@ -28,8 +28,8 @@ from pipelines.ledger import Ledger
 from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
 from pipelines.progress import reporting
 from pipelines.retry import as_workbench_error
-from serving.ray_cluster import keep_replica_private
-from serving.remote import roles_from_handles
+from serving.cluster.head import keep_replica_private
+from serving.cluster.remote import roles_from_handles
 
 log = logger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serving.contracts import ENTAILMENT_LABELS, EntailmentRole
+from serving.roles.entailment import ENTAILMENT_LABELS, EntailmentRole
 
 NOT_MENTIONED = ENTAILMENT_LABELS.index("not_mentioned")
 

@@ -39,7 +39,7 @@ from pipelines.imaging.originals import drop_read
 from pipelines.ledger import Ledger
 from pipelines.reconcile import Reconciler
 from pipelines.retry import RetryPolicy, as_workbench_error, revive, with_retries
-from serving.ray_cluster import keep_replica_private
+from serving.cluster.head import keep_replica_private
 
 log = logger(__name__)
 

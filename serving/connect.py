@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING
 
 from infra.datafolder import DataFolder
 from infra.errors import InvalidInput, Unavailable
-from serving.contracts import Embeddings, Entailment, Message, ModelRef, Segmentation, Volume, WriteOptions
 from serving.loop import LoopThread
-from serving.roles import Roles
+from serving.registry.versions import ModelRef
+from serving.roles import Roles, role_names
+from serving.roles.embedding import Embeddings
+from serving.roles.entailment import Entailment
+from serving.roles.llm import Message, WriteOptions
+from serving.roles.segmentation import Segmentation, Volume
 
 if TYPE_CHECKING:  # settings take a while to import, and `import serving` is in every replica
     from infra.settings import Settings
@@ -71,12 +75,14 @@ class Connection:
 
     def segment(self, scan: str | Path | Volume, *, version: str | None = None) -> Segmentation:
         """Labels of a scan: a file (NIfTI, MGZ, NRRD, DICOM or a zip of a series), a DICOM folder, or a volume."""
+        from serving.http import HttpRole
+
         role = self.roles.require("segmentation")
         if isinstance(scan, Volume):
             return self._loop.run(role.segment(scan, version=version))
         path = Path(scan).expanduser()
-        if hasattr(role, "segment_file") and path.is_file():
-            return self._loop.run(role.segment_file(path, version=version))
+        if isinstance(role, HttpRole) and path.is_file():  # the gateway reads its format
+            return self._loop.run(role.segment(path, version=version))
         from serving.volume import read_scan
 
         return self._loop.run(role.segment(read_scan(path, self._settings.imaging).volume, version=version))
@@ -131,7 +137,7 @@ class Connection:
         self.close()
 
     def __repr__(self) -> str:
-        there = [role for role in ("segmentation", "vlm", "llm", "embedding", "entailment") if role not in self.roles.missing()]
+        there = [role for role in role_names() if role not in self.roles.missing()]
         return f"<Workbench: {', '.join(there) or 'no models'}; {self.where}>"
 
 
@@ -188,17 +194,17 @@ def _over_http(url: str, settings: Settings) -> Connection:
 
 
 def _over_ray(address: str, settings: Settings, *, own: bool) -> Connection:
-    from serving.ray_cluster import join
-    from serving.remote import serve_roles
+    from serving.cluster.head import join
+    from serving.cluster.remote import serve_roles
 
     join(address, settings if own else None)
     return Connection(serve_roles(), f"on Ray at {address}", settings, end=_leave)
 
 
 def _start_here(settings: Settings) -> Connection:
-    from serving.application import deploy
-    from serving.ray_cluster import join, start_head
-    from serving.remote import serve_roles
+    from serving.cluster.application import deploy
+    from serving.cluster.head import join, start_head
+    from serving.cluster.remote import serve_roles
 
     # A folder of its own: a workbench that is started meanwhile on the same data folder has its own Ray.
     home = settings.home.resolve() / "sessions" / str(os.getpid())

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serving.contracts import Embeddings, ModelRef
+from serving.registry.versions import ModelRef
+from serving.roles.embedding import Embeddings
 
 
 class WordsEmbedding:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serving.contracts import Entailment, ModelRef
 from serving.entailment.overlap import stems
+from serving.registry.versions import ModelRef
+from serving.roles.entailment import Entailment
 
 NOT = re.compile(r"\b(?:not|never|no)\b", re.IGNORECASE)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from serving.contracts import ModelRef, Quality, Segmentation, Structure, Volume
+from serving.registry.versions import ModelRef
+from serving.roles.segmentation import Quality, Segmentation, Structure, Volume
 
 # label: centre (mm, RAS+) and half axes (mm); later ones lie over earlier ones.
 ELLIPSOIDS: list[tuple[int, tuple[float, float, float], tuple[float, float, float]]] = [

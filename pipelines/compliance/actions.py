@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from knowledge.chunking.sentences import sentence_spans
 from pipelines.compliance.contract import Evidence, RequirementVerdict
 from pipelines.compliance.wording import deciding, evidence_place, on_one_line, policy_place, standing
-from serving.contracts import ENTAILMENT_LABELS, Message, ModelRef, WriteOptions
+from serving.registry.versions import ModelRef
 from serving.roles import Roles
+from serving.roles.entailment import ENTAILMENT_LABELS
+from serving.roles.llm import Message, WriteOptions
 
 SYSTEM = (
     "You revise documents so that they keep to a policy. You are given a requirement and the passage that does not keep to it. "

@@ -17,7 +17,7 @@ from pipelines.compliance.candidates import embed, index_spans
 from pipelines.compliance.contract import OwnObligation, RequirementVerdict
 from pipelines.compliance.deciding import decide
 from pipelines.compliance.reading import Reader, Reading, Readings
-from serving.contracts import ModelRef
+from serving.registry.versions import ModelRef
 from serving.roles import Roles
 
 REQUIREMENTS_AT_ONCE = 8

@@ -10,8 +10,8 @@ import numpy as np
 from knowledge.index import Hit
 from knowledge.requirements.spans import Span
 from knowledge.search.fusion import fuse
-from serving.contracts import ModelRef
 from serving.entailment.overlap import Overlap
+from serving.registry.versions import ModelRef
 from serving.roles import Roles
 
 READ = 60

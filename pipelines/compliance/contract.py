@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from knowledge.requirements.contract import Requirement
-from serving.contracts import ModelRef
+from serving.registry.versions import ModelRef
 
 Verdict = Literal["satisfied", "violated", "not_addressed"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

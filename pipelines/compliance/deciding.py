@@ -12,7 +12,7 @@ from pipelines.compliance.agreements import odds_of_keeping
 from pipelines.compliance.calibration import Calibration
 from pipelines.compliance.contract import MOST_EVIDENCE, Evidence, Probabilities, RequirementVerdict
 from pipelines.compliance.differences import difference, rarity_among, repeats, shared_words
-from serving.contracts import ENTAILMENT_LABELS
+from serving.roles.entailment import ENTAILMENT_LABELS
 
 ENTAILED, CONTRADICTED, NOT_MENTIONED = (ENTAILMENT_LABELS.index(label) for label in ("entailed", "contradicted", "not_mentioned"))
 TOP = 8

@@ -13,7 +13,8 @@ import numpy as np
 from infra.errors import NotFound
 from infra.objectstore import ObjectStore
 from pipelines.compliance.candidates import Indexed
-from serving.contracts import EntailmentRole, ModelRef
+from serving.registry.versions import ModelRef
+from serving.roles.entailment import EntailmentRole
 
 READ_AS = "2"
 """Raise it when what is kept of a pair changes: readings kept before are then of no use."""

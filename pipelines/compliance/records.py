@@ -27,7 +27,7 @@ from pipelines.compliance.contract import (
 )
 from pipelines.compliance.scoring import grade
 from pipelines.definition import StageContext
-from serving.contracts import ModelRef
+from serving.registry.versions import ModelRef
 
 ASKED = 0.35
 """Uncertainty from which on a person is asked to look."""

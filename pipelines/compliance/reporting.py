@@ -9,7 +9,7 @@ from typing import Any
 from knowledge.requirements.contract import Policy, Requirement
 from pipelines.compliance.contract import ComplianceReport, Evidence, OwnObligation, Probabilities, RequirementVerdict, Verdict
 from pipelines.compliance.scoring import grade
-from serving.contracts import ModelRef
+from serving.registry.versions import ModelRef
 
 
 def make_report(

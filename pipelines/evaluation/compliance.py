@@ -50,12 +50,12 @@ from pipelines.evaluation.compliance_claims import LABELS, ClaimRead, read_cases
 from pipelines.evaluation.compliance_rules import KINDS, called_violated, prohibitions, read_rules
 from pipelines.evaluation.table import Row, as_table
 from pipelines.questions.logistic import fit
-from serving.contracts import Entailment
 from serving.entailment import contractnli, measures
 from serving.entailment.calibration import expected_calibration_error
 from serving.entailment.data import Data
 from serving.entailment.examples import Split
 from serving.roles import Roles
+from serving.roles.entailment import Entailment
 
 Say = Callable[[str], None]
 FOLDS = 3
@@ -291,7 +291,7 @@ async def evaluate_folds(data: Path, weights: Sequence[Path], roles: Roles, *, s
         ]
         say(f"{path.name}: fold {split.fold} of {split.folds}, {len(held)} contracts, {info.extra.get('step')} steps")
         backend = open_weights(path)
-        fresh, _ = await _read_all(held, requirements, replace(roles, entailment=_Plain(backend)), say)
+        fresh, _ = await _read_all(held, requirements, roles.replace(entailment=_Plain(backend)), say)
         reads += fresh
         backend.close()
     if left_out:

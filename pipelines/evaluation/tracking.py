@@ -17,7 +17,7 @@ def log_figures(settings: Settings, name: str, figures: Mapping[str, float], par
     """A run with these metrics and parameters; its id. None where no MLflow is there, or it does not answer (which is logged)."""
     if settings.mlflow.tracking_uri is None and not (settings.home / "mlflow.sqlite").exists():
         return None
-    from serving.registry import open_client
+    from serving.registry.mlflow_registry import open_client
 
     try:
         client = open_client(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from infra.errors import InvalidInput
-from serving.contracts import Volume
+from serving.roles.segmentation import Volume
 
 LEAST_VOXELS = 10
 """Fewest voxels along an axis: a brain in nine slices cannot be measured."""

@@ -31,7 +31,7 @@ from pipelines.imaging.labels import (
     WHITE,
 )
 from pipelines.imaging.report import Lesion, Measurement, ReportQuality
-from serving.contracts import Structure
+from serving.roles.segmentation import Structure
 
 # Cerebrospinal fluid around the brain is part of the intracranial volume; a segmentation that marks almost none
 # (a skull-stripped scan, or a model without that class) gives no intracranial volume at all.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pipelines.imaging.labels import LABELS, LESION, PAIRS
 from pipelines.imaging.report import Lesion, Measurement, ReportQuality, Sentence
 from pipelines.imaging.wording import OVER, OVER_ML, amount, asymmetry, capital, joined, number, place
-from serving.contracts import missing_sentence
+from serving.roles import missing_sentence
 
 SUMMARY, BRAIN, VENTRICLES, DEEP, HIND, LESIONS, SURE = (
     "Summary", "Brain", "Ventricles", "Deep grey matter and temporal lobe", "Cerebellum and brain stem", "Lesions", "Quality",

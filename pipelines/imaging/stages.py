@@ -23,7 +23,7 @@ from pipelines.imaging.report import Lesion, Measurement, Report, ReportInput, R
 from pipelines.inline import INLINE_OWNER
 
 if TYPE_CHECKING:
-    from serving.contracts import Segmentation
+    from serving.roles.segmentation import Segmentation
     from serving.volume import ScanFile
 
 log = logger(__name__)
@@ -330,7 +330,7 @@ def _load_measurements(context: StageContext, state: State) -> tuple[list[Measur
 
 
 def _structures(context: StageContext, state: State) -> dict[int, Any]:
-    from serving.contracts import Structure
+    from serving.roles.segmentation import Structure
 
     found = json.loads(context.store.get(state["measurements"]["bucket"], state["measurements"]["key"]))
     return {int(item["label"]): Structure(**item) for item in found["structures"]}

@@ -24,7 +24,7 @@ from pipelines.ingestion.preparing import Chunked, chunked, read_file
 from pipelines.librarian import Desk
 from pipelines.librarian.models import KnownModel
 from pipelines.progress import reporting
-from serving.contracts import ModelRef
+from serving.registry.versions import ModelRef
 
 log = logger(__name__)
 

@@ -219,8 +219,8 @@ def search(
 
 def _over_ray(settings: Settings, address: str, database: Database, store: ObjectStore) -> KnowledgeRoom:
     from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
-    from serving.ray_cluster import join
-    from serving.remote import APP, serve_api, serve_roles
+    from serving.cluster.head import join
+    from serving.cluster.remote import APP, serve_api, serve_roles
 
     join(address, settings)
     desk = RemoteLibrarian(serve_api().get_deployment_handle(LIBRARIAN, app_name=APP))

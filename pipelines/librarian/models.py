@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from infra.errors import Conflict
 from infra.settings import Settings
-from serving.champions import read_catalogue
-from serving.contracts import Embeddings
+from serving.registry.champions import read_catalogue
 from serving.roles import Roles
+from serving.roles.embedding import Embeddings
 
 
 class KnownModel:

@@ -9,7 +9,7 @@ from infra.telemetry import correlation_id
 from knowledge.library import Listed, Prepared, Storage
 from knowledge.search import Passage
 from pipelines.librarian.contract import Desk, State
-from serving.remote import answer_of
+from serving.cluster.remote import answer_of
 
 LIBRARIAN = "librarian"  # the deployment
 

@@ -17,8 +17,8 @@ from infra.settings import Settings
 from infra.telemetry import correlated, log_to_folder, logger
 from pipelines.librarian.contract import Desk
 from pipelines.librarian.librarian import Librarian
-from serving.ray_cluster import keep_replica_private
-from serving.remote import roles_from_handles
+from serving.cluster.head import keep_replica_private
+from serving.cluster.remote import roles_from_handles
 
 log = logger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from knowledge.search import Passage
-from serving.contracts import ModelRef
+from serving.registry.versions import ModelRef
 
 NOT_HERE = "Not in these documents."
 

@@ -11,9 +11,10 @@ import numpy as np
 from knowledge.chunking.sentences import sentence_spans
 from pipelines.questions.calibration import Calibration
 from pipelines.questions.contract import Found
-from serving.contracts import ENTAILMENT_LABELS, ModelRef
 from serving.entailment.overlap import stems
+from serving.registry.versions import ModelRef
 from serving.roles import Roles
+from serving.roles.entailment import ENTAILMENT_LABELS
 
 ENTAILED, NOT_MENTIONED = ENTAILMENT_LABELS.index("entailed"), ENTAILMENT_LABELS.index("not_mentioned")
 MOST_SENTENCES = 96

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from infra.settings import Settings
-from serving.registry import open_client
+from serving.registry.mlflow_registry import open_client
 
 
 def write_spans(settings: Settings, experiment: str, sent: dict[str, Any]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from infra.settings import Settings
-from serving.champions import read_catalogue
-from serving.embedded import EMBEDDED
+from serving.registry.champions import read_catalogue
+from serving.registry.embedded import EMBEDDED
 
 Writer = Literal["quotes", "model"]
 """``quotes``: the answer is the sentences found. ``model``: the language model connects them, under the same checks."""

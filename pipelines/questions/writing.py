@@ -9,8 +9,9 @@ from knowledge.chunking.sentences import sentence_spans
 from pipelines.questions.calibration import Calibration
 from pipelines.questions.contract import Citation, Piece, Said, Sentence
 from pipelines.questions.evidence import ENTAILED
-from serving.contracts import Message, ModelRef, WriteOptions
+from serving.registry.versions import ModelRef
 from serving.roles import Roles
+from serving.roles.llm import Message, WriteOptions
 
 SYSTEM = (
     "You answer a question from numbered sentences of documents. Use only what they say, in few plain sentences, and add nothing. "

@@ -1,1 +1,1 @@
-"""What runs a model: one contract (contract.py), one table of backends (table.py), and the shelf that keeps versions loaded."""
+"""What runs a model: the base class (backend.py), finding backends (table.py), and the cache of loaded versions."""

@@ -1,36 +1,34 @@
-"""Which class runs which backend of which role; imported when it is first used, so a replica loads only its own."""
+"""Backends by role and name; imported when they are first used, so a replica loads only its own."""
 
 from __future__ import annotations
 
 import importlib
-from typing import cast
 
+from infra.backends import find_backend
 from infra.errors import ConfigurationError
 from infra.settings import Settings
-from serving.backends.contract import Backend, Place
-from serving.versions import ModelVersion
-
-BACKENDS: dict[tuple[str, str], str] = {
-    ("embedding", "openvino"): "serving.embedding.openvino_backend:OpenVinoEmbedding",
-    ("embedding", "torch"): "serving.embedding.torch_backend:TorchEmbedding",
-    ("entailment", "openvino"): "serving.entailment.openvino_backend:OpenVinoEntailment",
-    ("entailment", "torch"): "serving.entailment.torch_backend:TorchEntailment",
-    ("llm", "genai"): "serving.llm.genai_backend:GenaiLanguage",
-    ("segmentation", "bundle-openvino"): "serving.segmentation.bundle_backend:OpenVinoBundle",
-    ("segmentation", "bundle-torch"): "serving.segmentation.bundle_backend:TorchBundle",
-    ("segmentation", "openvino"): "serving.segmentation.backend:OpenVinoSegmentation",
-    ("segmentation", "torch"): "serving.segmentation.backend:TorchSegmentation",
-}
+from serving.backends.backend import Backend, Place
+from serving.registry.versions import ModelVersion
+from serving.roles import known_roles
 
 
 def backend_class(role: str, name: str) -> type[Backend]:
-    """Raises ConfigurationError where the role has no such backend."""
-    target = BACKENDS.get((role, name))
-    if target is None:
-        known = ", ".join(sorted(n for r, n in BACKENDS if r == role)) or "none yet"
-        raise ConfigurationError(f"The role {role} has no backend '{name}'. Known: {known}.")
-    module, _, attribute = target.partition(":")
-    return cast(type[Backend], getattr(importlib.import_module(module), attribute))
+    """The class of a backend.
+
+    Raises:
+        ConfigurationError: the role has none of this name, or the name leads to something else.
+    """
+    module, _, attribute = find_backend(role, name).partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"The backend '{name}' of the role {role} cannot be imported: {error}.") from error
+    base = known_roles()[role].backend
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ConfigurationError(
+            f"{module}:{attribute} is no backend of the role {role}: derive it from {base.__module__}.{base.__name__}."
+        )
+    return found
 
 
 def make_backend(settings: Settings, model: ModelVersion) -> Backend:

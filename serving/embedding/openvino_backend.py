@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from infra.errors import Unavailable
-from serving.backends.contract import EmbeddingBackend, give_back_memory
-from serving.embedded import check_digest, resolve
+from serving.backends.backend import give_back_memory
+from serving.registry.sources import main_file
+from serving.roles.embedding import EmbeddingBackend
 
 
 class OpenVinoEmbedding(EmbeddingBackend):
@@ -30,8 +31,7 @@ class OpenVinoEmbedding(EmbeddingBackend):
         from serving.embedding.bert_graph import mapped_tensors, sentence_encoder
         from serving.embedding.tokens import TextTokens
 
-        path = resolve(self.model.source, role=self.role)
-        check_digest(path, self.ref.digest)
+        path = main_file(self.weights())
         config = json.loads((path.parent / "config.json").read_text())
         self.dimensions = int(config["hidden_size"])
         self._weights = mapped_tensors(path)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from infra.errors import ConfigurationError, Unavailable
-from serving.backends.contract import EmbeddingBackend, give_back_memory
-from serving.embedded import check_digest, resolve
+from serving.backends.backend import give_back_memory
+from serving.roles.embedding import EmbeddingBackend
 
 
 class TorchEmbedding(EmbeddingBackend):
@@ -34,9 +33,8 @@ class TorchEmbedding(EmbeddingBackend):
             raise ConfigurationError(
                 "models.embedding.device is cuda, but torch finds no CUDA device. Set it to cpu, or see `workbench doctor`."
             )
-        path = resolve(self.model.source, role=self.role)
+        path = self.weights()
         folder = path if path.is_dir() else path.parent
-        check_digest(_weights_file(path), self.ref.digest)
         if self.place.device == "cpu":
             torch.set_num_threads(self.place.thread_count)
         self._tokens = TextTokens(folder / "tokenizer.json")
@@ -68,7 +66,3 @@ class TorchEmbedding(EmbeddingBackend):
             import torch
 
             torch.cuda.empty_cache()
-
-
-def _weights_file(path: Path) -> Path:
-    return path / "model.safetensors" if path.is_dir() else path

@@ -19,9 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from infra.settings import load_settings
-from serving.backends.contract import EntailmentBackend, Place
-from serving.contracts import ENTAILMENT_LABELS
-from serving.embedded import embedded_version
+from serving.backends.backend import Place
 from serving.entailment import attributionbench, contractnli, described, measures, scifact
 from serving.entailment.calibration import expected_calibration_error
 from serving.entailment.card import card
@@ -31,7 +29,9 @@ from serving.entailment.examples import Example, Split, data_folder
 from serving.entailment.openvino_backend import OpenVinoEntailment
 from serving.entailment.overlap import Overlap
 from serving.entailment.weights_file import DEFAULT_WEIGHTS, read_info
-from serving.versions import sha256_of
+from serving.registry.embedded import embedded_version
+from serving.registry.versions import sha256_of
+from serving.roles.entailment import ENTAILMENT_LABELS, EntailmentBackend
 
 Reader = Callable[[list[tuple[str, str]]], np.ndarray]
 """(claim, passage) pairs to probabilities ``(pairs, 3)``."""

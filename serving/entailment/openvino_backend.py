@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from infra.errors import ConfigurationError, Unavailable
-from serving.backends.contract import EntailmentBackend, give_back_memory
-from serving.embedded import check_digest, resolve
+from serving.backends.backend import give_back_memory
+from serving.registry.sources import main_file
+from serving.roles.entailment import EntailmentBackend
 
 
 class OpenVinoEntailment(EntailmentBackend):
@@ -36,8 +37,7 @@ class OpenVinoEntailment(EntailmentBackend):
         from serving.entailment.pairs import PairTokens
         from serving.entailment.weights_file import read_info
 
-        path = resolve(self.model.source, role=self.role)
-        check_digest(path, self.ref.digest)
+        path = main_file(self.weights())
         info = read_info(path)
         if info is None:
             raise ConfigurationError(

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from serving.contracts import ENTAILMENT_LABELS
 from serving.entailment.pairs import CLAIM, CLAIM_SHARED, KINDS, PADDING, PASSAGE, PASSAGE_SHARED
-from serving.versions import sha256_of
+from serving.registry.versions import sha256_of
+from serving.roles.entailment import ENTAILMENT_LABELS
 
 FORMAT = "workbench.entailment-reader/1"
 CLASSES = len(ENTAILMENT_LABELS)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from infra.errors import ConfigurationError, InvalidInput, Unavailable
-from serving.backends.contract import EntailmentBackend, give_back_memory
-from serving.contracts import ENTAILMENT_LABELS
-from serving.embedded import check_digest, resolve
+from serving.backends.backend import give_back_memory
 from serving.entailment.calibration import softmax
+from serving.entailment.weights_file import read_info
+from serving.registry.sources import main_file
+from serving.roles.entailment import ENTAILMENT_LABELS, EntailmentBackend
 
 NAMES = {
     "entail": "entailed",
@@ -49,20 +50,20 @@ class TorchEntailment(EntailmentBackend):
             raise ConfigurationError(
                 "models.entailment.device is cuda, but torch finds no CUDA device. Set it to cpu, or see `workbench doctor`."
             )
-        path = resolve(self.model.source, role=self.role)
+        path = self.weights()
         if self.place.device == "cpu":
             torch.set_num_threads(self.place.thread_count)
         self._lock = threading.Lock()
-        if path.is_dir():
-            self._load_folder(path)
+        own = main_file(path)
+        if path.is_file() or read_info(own):
+            self._load_own(own)
         else:
-            self._load_own(path)
+            self._load_folder(path)
 
     def _load_own(self, path: Path) -> None:
         from serving.entailment.pairs import PairTokens
-        from serving.entailment.weights_file import load_network, read_info
+        from serving.entailment.weights_file import load_network
 
-        check_digest(path, self.ref.digest)
         network, info = load_network(path), read_info(path)
         assert info is not None  # load_network has read it
         tokens = PairTokens(info.tokenizer, max_tokens=info.max_tokens)
@@ -79,7 +80,6 @@ class TorchEntailment(EntailmentBackend):
     def _load_folder(self, folder: Path) -> None:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-        check_digest(folder / "model.safetensors", self.ref.digest)
         model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, local_files_only=True)  # nosec B615  # a folder
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)  # nosec B615  # a folder
         columns = label_columns(model.config.id2label)

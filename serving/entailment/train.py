@@ -23,8 +23,6 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from serving.contracts import ENTAILMENT_LABELS
-from serving.embedded import EMBEDDED, resolve
 from serving.entailment import attributionbench, measures, scifact
 from serving.entailment.calibration import fit_temperature, softmax
 from serving.entailment.data import MIXES, Data, Rounds
@@ -32,6 +30,8 @@ from serving.entailment.examples import Example, Split, data_folder
 from serving.entailment.network import CrossEncoder, from_sentence_encoder
 from serving.entailment.pairs import MAX_TOKENS, PairBatch, PairTokens
 from serving.entailment.weights_file import DEFAULT_WEIGHTS, TOKENIZER, load_network, read_info, write_weights
+from serving.registry.embedded import EMBEDDED, resolve
+from serving.roles.entailment import ENTAILMENT_LABELS
 
 LABEL_NUMBER = {label: number for number, label in enumerate(ENTAILMENT_LABELS)}
 POOL = 512

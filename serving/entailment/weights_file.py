@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import ModelMissing
-from serving.contracts import ENTAILMENT_LABELS
-from serving.embedded import EMBEDDED, check_digest, resolve
-from serving.versions import sha256_of
+from serving.registry.embedded import EMBEDDED, check_digest, resolve
+from serving.registry.versions import sha256_of
+from serving.roles.entailment import ENTAILMENT_LABELS
 
 if TYPE_CHECKING:
     from serving.entailment.network import CrossEncoder

@@ -13,7 +13,7 @@ import numpy as np
 
 from infra.errors import Unavailable
 from infra.telemetry import logger
-from serving.contracts import WriteOptions
+from serving.roles.llm import WriteOptions
 
 log = logger("serving.llm")
 

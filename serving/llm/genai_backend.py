@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from infra.errors import IntegrityError, TooLarge, Unavailable
-from serving.backends.contract import LanguageBackend, give_back_memory
-from serving.contracts import Delta, Message, WriteOptions
-from serving.embedded import check_digest, resolve
+from infra.errors import TooLarge, Unavailable
+from serving.backends.backend import give_back_memory
 from serving.llm.engine import Engine, Request
 from serving.llm.prepared import prepared_folder
 from serving.llm.prompt import ChatTokens, TextStream
+from serving.registry.sources import main_file
+from serving.roles.llm import Delta, LanguageBackend, Message, WriteOptions
 
 KV_BLOCKS = 768
 """Blocks of 32 tokens for prompts and answers in work, and for prefixes kept: 24,576 tokens, at most 290 MB."""
@@ -31,8 +31,7 @@ class GenaiLanguage(LanguageBackend):
     _tokens: ChatTokens
 
     def load(self) -> None:
-        path = resolve(self.model.source, role=self.role)
-        check_digest(path, self.ref.digest)
+        path = main_file(self.weights(), ".gguf")
         folder = prepared_folder(path, self.ref.digest, self.place.cache)
         card = json.loads((folder / "card.json").read_text())
         self._context, self._end = int(card["context"]), [int(token) for token in card["end"]]
@@ -91,18 +90,6 @@ class GenaiLanguage(LanguageBackend):
                     yield Delta(text, self.ref, finish, tokens)  # type: ignore[arg-type]
         finally:
             engine.cancel(request)  # nothing, where it has ended by itself
-
-    def smoke_test(self) -> None:
-        async def ask() -> tuple[str, int]:
-            text, tokens = "", 0
-            question = [Message("user", "What is the capital of France? Answer in one word.")]
-            async for delta in self.write(question, WriteOptions(max_tokens=8)):
-                text, tokens = text + delta.text, delta.tokens
-            return text, tokens
-
-        text, tokens = asyncio.run(ask())
-        if not tokens or not text.strip():
-            raise IntegrityError(f"The language model {self.ref.version} fails its smoke test: it wrote nothing.")
 
     def healthy(self) -> bool:
         return self._engine is None or self._engine.alive

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infra.errors import InvalidInput
-from serving.contracts import Message
+from serving.roles.llm import Message
 
 
 class ChatTokens:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from infra.errors import ConfigurationError, IntegrityError, InvalidInput, Unavailable
-from serving.backends.contract import SegmentationBackend, give_back_memory
-from serving.contracts import Segmentation, Volume
-from serving.embedded import check_digest, resolve
+from serving.backends.backend import give_back_memory
+from serving.registry.sources import main_file
+from serving.roles.segmentation import Segmentation, SegmentationBackend, Volume
 
 REST_AFTER_SECONDS = 10.0
 """How long after a scan a network still keeps its memory for the next one."""
@@ -30,8 +30,7 @@ class _NetworkBackend(SegmentationBackend):
     def load(self) -> None:
         from serving.segmentation.inference import Segmenter
 
-        weights = resolve(self.model.source, role=self.role)
-        check_digest(weights, self.ref.digest)
+        weights = main_file(self.weights())
         self._segmenter = Segmenter(self.open(weights), self.ref)
 
     def segment(self, volume: Volume) -> Segmentation:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infra.errors import ConfigurationError, IntegrityError, InvalidInput, Unavailable
-from serving.backends.contract import SegmentationBackend, give_back_memory
-from serving.contracts import Segmentation, Volume
-from serving.embedded import check_digest, resolve
+from serving.backends.backend import give_back_memory
+from serving.registry.embedded import check_digest
+from serving.roles.segmentation import Segmentation, SegmentationBackend, Volume
 from serving.segmentation.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ class _BundleBackend(SegmentationBackend):
     def load(self) -> None:
         from serving.segmentation.bundle_inference import BundleSegmenter
 
-        path = resolve(self.model.source, role=self.role)
-        check_digest(path, self.ref.digest)
+        path = self.weights()
         bundle = Bundle.from_dict(json.loads(path.read_text()))
         for name, digest in bundle.files.items():
             check_digest(path.parent / name, digest)

@@ -13,7 +13,8 @@ import numpy as np
 from scipy import ndimage
 
 from infra.errors import InvalidInput
-from serving.contracts import ModelRef, Quality, Segmentation, Structure, Volume
+from serving.registry.versions import ModelRef
+from serving.roles.segmentation import Quality, Segmentation, Structure, Volume
 from serving.segmentation.bundle import Bundle
 from serving.segmentation.frame import Frame, frame_of
 from serving.segmentation.inference import Clock, _edge_counts, head_box

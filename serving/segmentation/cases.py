@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from serving.contracts import Volume
+from serving.roles.segmentation import Volume
 from serving.segmentation.inference import Segmenter
 from serving.segmentation.labels import LESION_ID, MERGED_15, freesurfer_ids
 from serving.segmentation.metrics import dice, lesion_f1, merged_dice, side_confusion, volumes_ml

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from serving.contracts import ModelRef, Quality, Segmentation, Structure, Volume
+from serving.registry.versions import ModelRef
+from serving.roles.segmentation import Quality, Segmentation, Structure, Volume
 from serving.segmentation.backends import Answer, Backend
 from serving.segmentation.cleanup import brain_box, right_side, set_lesions, tidy
 from serving.segmentation.frame import Frame, frame_of, to_network

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serving.contracts import Quality
+from serving.roles.segmentation import Quality
 from serving.segmentation.backends import Answer
 from serving.segmentation.folding import fold_blocks
 from serving.segmentation.labels import (

@@ -16,7 +16,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from serving.contracts import Volume
+from serving.roles.segmentation import Volume
 from serving.segmentation.backends import open_backend
 from serving.segmentation.inference import Segmenter
 from serving.segmentation.weights_file import DEFAULT_WEIGHTS

@@ -13,7 +13,7 @@ import numpy as np
 from infra.confined import confine, run_confined
 from infra.errors import CorruptFile, Timeout, TooLarge, WorkbenchError, from_dict
 from infra.settings import Imaging
-from serving.contracts import Volume
+from serving.roles.segmentation import Volume
 
 TOO_MUCH = "Reading this scan needs more than {} MB of memory (imaging.reader_memory_mb). Send a smaller one, or analyse it as a job."
 

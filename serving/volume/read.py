@@ -12,7 +12,7 @@ import numpy as np
 from infra.errors import CorruptFile, InvalidInput, NotFound, TooLarge, UnsupportedFormat, WorkbenchError
 from infra.settings import Imaging
 from infra.telemetry import logger
-from serving.contracts import Volume
+from serving.roles.segmentation import Volume
 from serving.volume.archive import folder_files, zip_members
 from serving.volume.dicom.read import dicom_series, read_dicom
 from serving.volume.kinds import Kind, kind_of_head, recognise

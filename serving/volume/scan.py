@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 
-from serving.contracts import Volume
+from serving.roles.segmentation import Volume
 
 if TYPE_CHECKING:
     from serving.volume.dicom.source import SourceNote

@@ -19,9 +19,9 @@ import numpy as np
 from infra.settings import load_settings
 from knowledge.requirements.spans import Span
 from pipelines.evaluation.answers import split_of
-from serving.contracts import ENTAILMENT_LABELS
 from serving.entailment.data import Data
 from serving.local import local_roles
+from serving.roles.entailment import ENTAILMENT_LABELS
 
 HEADINGS = (
     "1 Operations > 1.3 Opening hours", "2 Purchasing > 2.1 Suppliers", "3 Staff > 3.4 Working time", "4 Safety > 4.2 Emergencies",

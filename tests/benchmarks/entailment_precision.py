@@ -19,9 +19,9 @@ from infra.settings import load_settings
 from knowledge.requirements.spans import spans_of
 from pipelines.compliance.samples import SAMPLES
 from pipelines.evaluation.compliance_samples import markdown_document, starter_requirements
-from serving.backends.contract import Place
-from serving.embedded import embedded_version
+from serving.backends.backend import Place
 from serving.entailment.openvino_backend import OpenVinoEntailment
+from serving.registry.embedded import embedded_version
 
 
 class Float32(OpenVinoEntailment):

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from infra.settings import load_settings
-from serving.backends.contract import Place
-from serving.contracts import Message, WriteOptions
-from serving.embedded import embedded_version, resolve
+from serving.backends.backend import Place
 from serving.llm.genai_backend import GenaiLanguage
+from serving.registry.embedded import embedded_version, resolve
+from serving.roles.llm import Message, WriteOptions
 
 STREAMS, TOKENS, ROUNDS = 8, 96, 3
 PROMPTS = [f"Write a long text about topic number {n + 1} of brain anatomy, with many details." for n in range(STREAMS)]

@@ -32,10 +32,11 @@ from knowledge.metadata import Facts
 from knowledge.reading.records import record_document
 from knowledge.search import ACCURATE, FAST, SearchConfig, Searcher
 from pipelines.rerank import EntailmentReranker
-from serving.contracts import Embeddings, ModelRef
-from serving.embedded import resolve
 from serving.entailment.weights_file import TOKENIZER
+from serving.registry.embedded import resolve
+from serving.registry.versions import ModelRef
 from serving.roles import Roles
+from serving.roles.embedding import Embeddings
 
 DIMENSIONS, CLUSTERS, WORDS = 384, 400, 40_000
 CHUNKS_A_DOCUMENT, DOCUMENTS_AT_ONCE = 20, 250

@@ -45,9 +45,9 @@ def served(served_home: Path) -> Iterator[Served]:
     from ray import serve
 
     from pipelines.application import compose
-    from serving.application import deploy
-    from serving.ray_cluster import join, start_head
-    from serving.remote import serve_roles
+    from serving.cluster.application import deploy
+    from serving.cluster.head import join, start_head
+    from serving.cluster.remote import serve_roles
 
     settings = load_settings(home=served_home, ray={"object_store_mb": 512})
     head = start_head(settings)

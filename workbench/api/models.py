@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -18,8 +18,11 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from infra.errors import InvalidInput
-from serving.contracts import ENTAILMENT_LABELS, Delta, Message, Segmentation, WriteOptions, json_ready
+from infra.errors import InvalidInput, NotFound
+from serving.roles import known_roles
+from serving.roles.entailment import ENTAILMENT_LABELS
+from serving.roles.llm import Delta, Message, WriteOptions
+from serving.roles.segmentation import Segmentation
 from serving.volume.confined import read_volume
 from workbench.api.identity import require_user
 from workbench.api.multipart import MultipartForm
@@ -119,6 +122,15 @@ def model_routes(services: Services) -> APIRouter:
         found = await role.segment(volume, version=version or form.fields.get("version"))
         return await asyncio.to_thread(_npz, found)
 
+    @routes.post("/{name}/{method}", summary="Any other role that answers at once, as its description says")
+    async def call(name: str, method: str, body: dict[str, Any]) -> JSONResponse:
+        role = known_roles().get(name)
+        if role is None or role.method != method or role.kind == "stream":
+            raise NotFound(f"There is no /models/{name}/{method}. `GET /models` lists the roles.")
+        arguments = role.check(*role.from_json(body))
+        answer = await getattr(services.roles.require(name), method)(*arguments, version=body.get("version"))
+        return JSONResponse(role.answer_to_json(answer))
+
     return routes
 
 
@@ -150,5 +162,5 @@ def _npz(found: Segmentation) -> Response:
     """``labels`` (int16) and ``affine`` (float64) as npz; everything else as JSON in the header."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, labels=found.labels, affine=found.affine)
-    facts = json.dumps(json_ready(found), separators=(",", ":"))
+    facts = json.dumps(known_roles()["segmentation"].answer_to_json(found), separators=(",", ":"))
     return Response(buffer.getvalue(), media_type="application/x-npz", headers={"x-segmentation": facts})

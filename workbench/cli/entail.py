@@ -97,8 +97,8 @@ def _remote(client: Client, rows: list[dict[str, Any]], version: str | None) -> 
 
 def _inline(rows: list[dict[str, Any]], version: str | None, settings: Settings) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
     from infra.telemetry import configure_logging
-    from serving.contracts import ENTAILMENT_LABELS
     from serving.local import local_roles
+    from serving.roles.entailment import ENTAILMENT_LABELS
 
     configure_logging(level="error")
     role = local_roles(settings).require("entailment")

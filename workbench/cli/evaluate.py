@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -196,7 +195,7 @@ def _roles(settings: Any) -> Any:
     if client is not None:
         roles = http_roles(client.url, token_for(settings))
         missing = [one["role"] for one in client.get("/models")["roles"] if one["state"] == "missing"]
-        return replace(roles, **dict.fromkeys(missing))
+        return roles.replace(**dict.fromkeys(missing))
     configure_logging(level="error")
     note("No workbench is running: its models are loaded in this process")
     return local_roles(settings)

@@ -22,7 +22,7 @@ Ref = Annotated[str, typer.Argument(help="ROLE@champion, ROLE@previous or ROLE/V
 def list_models(as_json: AsJson = False, home: Home = None, profile: Profile = None) -> None:
     """Every version of every role, and which of them serves."""
     with refusals(as_json):
-        from serving.promotion import list_versions
+        from serving.registry.promotion import list_versions
 
         cards = list_versions(_settings(home, profile))
         if as_json:
@@ -39,20 +39,26 @@ def list_models(as_json: AsJson = False, home: Home = None, profile: Profile = N
 
 @app.command("register")
 def register_model(
-    path: Annotated[
-        Path, typer.Argument(help="A MONAI bundle's folder, an exported program, or weights.", exists=True, show_default=False)
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A folder (Hugging Face layout, MONAI bundle), a file of weights (safetensors, GGUF, exported program), "
+            "or hub:ORG/NAME@REVISION.",
+            show_default=False,
+        ),
     ],
     role: Annotated[str, typer.Option("--role", help="segmentation, embedding, llm, vlm or entailment.", show_default=False)],
-    title: Annotated[str, typer.Option("--title", help="What it is called.")] = "",
+    title: Annotated[str, typer.Option("--title", help="What it is called; by default what it calls itself.")] = "",
+    backend: Annotated[str, typer.Option("--backend", help="Which backend loads it; by default the one in the settings.")] = "",
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,
 ) -> None:
     """Read a model, try it, and register it as the next version of its role. The champion stays what it is."""
     with refusals(as_json):
-        from serving.registration import register
+        from serving.registry.registration import register
 
-        model = register(_settings(home, profile), path, role, title=title)
+        model = register(_settings(home, profile), source, role, title=title, backend=backend)
         if as_json:
             show(model.as_dict())
             return
@@ -75,7 +81,7 @@ def evaluate_model(
     """Measure a version: one table, brainchop beside it, kept on the version's run in MLflow. Takes minutes."""
     with refusals(as_json):
         from infra.telemetry import configure_logging
-        from serving.model_evaluation import evaluate_version
+        from serving.registry.evaluation import evaluate_version
         from serving.segmentation.evaluate import Row, print_row
 
         configure_logging(level="error")
@@ -99,7 +105,7 @@ def evaluate_model(
 def promote_model(ref: Ref, as_json: AsJson = False, home: Home = None, profile: Profile = None) -> None:
     """Make a version the champion of its role. A running workbench swaps it in by itself."""
     with refusals(as_json):
-        from serving.promotion import promote
+        from serving.registry.promotion import promote
 
         _told(promote(_settings(home, profile), ref), as_json)
 
@@ -113,7 +119,7 @@ def rollback_model(
 ) -> None:
     """Make the champion before the present one the champion again."""
     with refusals(as_json):
-        from serving.promotion import rollback
+        from serving.registry.promotion import rollback
 
         _told(rollback(_settings(home, profile), role), as_json)
 

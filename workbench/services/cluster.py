@@ -48,8 +48,8 @@ class Cluster:
             return roles
 
     def _connect(self) -> Roles:
-        from serving.ray_cluster import join, read_address
-        from serving.remote import serve_roles
+        from serving.cluster.head import join, read_address
+        from serving.cluster.remote import serve_roles
 
         address = self._settings.ray.address or read_address(self._settings)
         if address is None:
@@ -61,13 +61,13 @@ class Cluster:
     def librarian(self) -> Desk:
         """Who keeps the collections, through Ray. Only once :meth:`connect` has given the models."""
         from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
-        from serving.remote import APP, serve_api
+        from serving.cluster.remote import APP, serve_api
 
         return RemoteLibrarian(serve_api().get_deployment_handle(LIBRARIAN, app_name=APP))
 
     async def queue(self) -> dict[str, Any]:
         """How the runner's queue is (:meth:`pipelines.runner.Runner.queue`). Only once :meth:`connect` has given the models."""
-        from serving.remote import APP, answer_of, serve_api
+        from serving.cluster.remote import APP, answer_of, serve_api
 
         if self._runner is None:
             self._runner = serve_api().get_deployment_handle("runner", app_name=APP)

@@ -10,8 +10,8 @@ from infra.datafolder import DataFolder
 from infra.errors import Unavailable
 from infra.objectstore import ObjectStore, make_object_store
 from infra.settings import Settings
-from serving.champions import read_champions
-from serving.contracts import ModelRef
+from serving.registry.champions import read_champions
+from serving.registry.versions import ModelRef
 from serving.roles import Roles
 from workbench.accounts import Accounts
 from workbench.services.background import Background

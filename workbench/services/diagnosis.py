@@ -13,9 +13,9 @@ from typing import Any
 from infra.errors import WorkbenchError
 from infra.objectstore import make_object_store
 from infra.settings import Settings
-from serving.champions import read_champions
-from serving.contracts import ROLES, missing_sentence
-from serving.embedded import EMBEDDED, embedded_roles, verify_embedded
+from serving.registry.champions import read_champions
+from serving.registry.embedded import EMBEDDED, embedded_roles, verify_embedded
+from serving.roles import missing_sentence, role_names
 
 PACKAGES = (
     "ray", "gradio", "fastapi", "mlflow", "dbos", "openvino", "openvino-genai", "torch", "monai", "transformers", "nibabel", "pydicom",
@@ -33,7 +33,7 @@ def examine(settings: Settings, *, verify: bool) -> dict[str, Any]:
     accelerator = _accelerator()
     roles = {}
     champions = read_champions(settings)
-    for role in ROLES:
+    for role in role_names():
         roles[role], problem = _role(settings, role, champions, has_gpu=accelerator is not None)
         problems += [problem] if problem else []
     verified = _verify(settings, problems) if verify else None

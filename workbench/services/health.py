@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from infra.errors import find_workbench_error
 from infra.telemetry import logger
-from serving.contracts import ROLES, missing_sentence
 from serving.mlflow_server import find_server
+from serving.roles import missing_sentence, role_names
 from workbench.services.context import Services
 
 log = logger(__name__)
@@ -129,7 +129,7 @@ async def _ray(services: Services) -> list[Component]:
     if cluster is None or not cluster.connected:
         said = cluster.sentence if cluster else "Ray is not used."
         state = "starting" if cluster else "missing"
-        installed = [role for role in ROLES if services.settings.model(role).backend != "none"]
+        installed = [role for role in role_names() if services.settings.model(role).backend != "none"]
         waiting = [_component(name, state, "Waiting for Ray.") for name in (*installed, "imaging", "runner", "queue")]
         return [_component("ray", state, said), *waiting, *_missing(services)]
     try:
@@ -172,7 +172,7 @@ async def deployments(services: Services) -> dict[str, tuple[str, str]]:
 def _deployments() -> dict[str, tuple[str, str]]:
     from ray import serve
 
-    from serving.application import APP
+    from serving.cluster.application import APP
 
     application = serve.status().applications.get(APP)
     if application is None:
@@ -199,7 +199,11 @@ def _deployment(status: str, running: int, others: dict[str, int], message: str)
 
 
 def _missing(services: Services) -> list[Component]:
-    return [Component(role, "missing", missing_sentence(role), False) for role in ROLES if services.settings.model(role).backend == "none"]
+    return [
+        Component(role, "missing", missing_sentence(role), False)
+        for role in role_names()
+        if services.settings.model(role).backend == "none"
+    ]
 
 
 def _component(name: str, state: str, sentence: str) -> Component:

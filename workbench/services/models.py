@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from serving.contracts import ROLES, ModelRef, missing_sentence
-from serving.refusals import read_refusals
+from serving.registry.refusals import read_refusals
+from serving.registry.versions import ModelRef
+from serving.roles import missing_sentence, role_names
 from workbench.services.context import Services
 from workbench.services.health import deployments
 
@@ -31,7 +32,7 @@ async def list_roles(services: Services) -> list[RoleCard]:
     """Every role of the contract, missing ones included."""
     champions = services.champions()
     states = await deployments(services)
-    return [_card(services, role, champions.get(role), states) for role in ROLES]
+    return [_card(services, role, champions.get(role), states) for role in role_names()]
 
 
 def _card(services: Services, role: str, champion: ModelRef | None, states: dict[str, tuple[str, str]]) -> RoleCard:

@@ -20,11 +20,11 @@ import httpx
 
 from infra.errors import WorkbenchError
 from infra.telemetry import logger
-from serving.contracts import ROLES
-from serving.hot_swap import passing, refresh_replicas
+from serving.cluster.remote import passing, refresh_replicas
 from serving.mlflow_server import find_server
-from serving.refusals import read_refusals, refuse
-from serving.versions import registered_name
+from serving.registry.refusals import read_refusals, refuse
+from serving.registry.versions import registered_name
+from serving.roles import role_names
 from workbench.services.context import Services
 
 log = logger(__name__)
@@ -103,7 +103,14 @@ class Promotions:
 
     async def _read_mlflow(self) -> None:
         """In a process of its own: MLflow would make the gateway some hundred megabytes larger."""
-        command = (sys.executable, "-m", "serving.registry", "--home", str(self._services.settings.home.resolve()), "--refresh")
+        command = (
+            sys.executable,
+            "-m",
+            "serving.registry.mlflow_registry",
+            "--home",
+            str(self._services.settings.home.resolve()),
+            "--refresh",
+        )
         child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
         try:
             _, said = await child.communicate()
@@ -116,7 +123,7 @@ class Promotions:
 
 def _champions(said: dict[str, Any]) -> dict[str, str]:
     """Role to the version that its alias ``champion`` names, from MLflow's answer."""
-    names = {registered_name(role): role for role in ROLES}
+    names = {registered_name(role): role for role in role_names()}
     found = {}
     for model in said.get("registered_models") or []:
         for alias in model.get("aliases") or []:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from infra.datafolder import DataFolder
 from infra.settings import Settings
+from serving.cluster.head import head_command, head_environment, token_path
 from serving.mlflow_server import PREFIX
-from serving.ray_cluster import head_command, head_environment, token_path
 from workbench.supervisor.child import Child
 from workbench.supervisor.processes import MARK
 

@@ -40,8 +40,8 @@ def prepare(settings: Settings) -> dict[str, Any]:
 def deploy(settings: Settings) -> dict[str, Any]:
     """Deploy the models and pipelines on the running Ray, and wait until their replicas answer."""
     from pipelines.application import compose
-    from serving.application import deploy as deploy_application
-    from serving.ray_cluster import START_SECONDS, join, read_address
+    from serving.cluster.application import deploy as deploy_application
+    from serving.cluster.head import START_SECONDS, join, read_address
 
     until = time.monotonic() + START_SECONDS
     while not (address := settings.ray.address or read_address(settings)):
@@ -60,7 +60,7 @@ def _why(error: RuntimeError) -> str:
     """What Serve knows of a failed deployment: the last line of each failed replica's exception, without its class."""
     from ray import serve
 
-    from serving.remote import APP
+    from serving.cluster.remote import APP
 
     told = []
     with contextlib.suppress(Exception):
@@ -79,7 +79,7 @@ def _reason(message: str) -> str:
 
 def register(settings: Settings) -> dict[str, Any]:
     """Put the embedded models into MLflow as version 1 with the alias champion, where they are not there yet."""
-    from serving.registry import register_embedded
+    from serving.registry.mlflow_registry import register_embedded
 
     return {"models": [ref.as_dict() for ref in register_embedded(settings)]}
 

@@ -21,7 +21,7 @@ from typing import Any
 from infra.datafolder import DataFolder, Running
 from infra.errors import Conflict, Unavailable, WorkbenchError, from_dict
 from infra.settings import Settings
-from serving.ray_cluster import forget_address, read_address
+from serving.cluster.head import forget_address, read_address
 from workbench.supervisor.child import Child
 from workbench.supervisor.commands import gateway_child, mlflow_child, opening_child, ray_child
 from workbench.supervisor.ports import listen

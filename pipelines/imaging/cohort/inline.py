@@ -64,8 +64,8 @@ async def analyze_cohort_async(
     """
     from infra.settings import load_settings
     from pipelines.imaging.pipeline import PIPELINE
-    from serving.champions import read_champions
     from serving.local import local_roles
+    from serving.registry.champions import read_champions
 
     began = time.monotonic()
     settings = settings or load_settings()

@@ -31,8 +31,8 @@ from pipelines.definition import StageContext
 from pipelines.ingestion import open_knowledge
 from pipelines.inline import run_inline
 from pipelines.ledger import Ledger
-from serving.contracts import ModelRef
 from serving.entailment.overlap import stems
+from serving.registry.versions import ModelRef
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.unit.pipelines.questions.conftest import Script, SharedStems

@@ -22,7 +22,7 @@ from pipelines.imaging.report import Report, ReportInput, ReportModel, ReportQua
 from pipelines.imaging.sentences import overall_confidence, what_was_not_looked_at, write_sentences
 from pipelines.jobs import Jobs
 from pipelines.ledger import Ledger
-from serving.contracts import Structure
+from serving.roles.segmentation import Structure
 from tests.e2e.harness.brain import write_brain
 from tests.e2e.harness.papers import add_a_librarian, seed_collection
 from tests.e2e.harness.policies import checks_documents, seed_analyses, seed_policies, simulated_roles

@@ -13,7 +13,7 @@ from pipelines.ingestion import open_knowledge
 from pipelines.questions import answering
 from pipelines.questions.room import ask
 from pipelines.questions.tracing import EXPERIMENT
-from serving.registry import open_client
+from serving.registry.mlflow_registry import open_client
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.unit.pipelines.questions.conftest import SharedStems, calibration

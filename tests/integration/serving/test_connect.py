@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 
 from infra.errors import NotFound, Unavailable
 from serving import connect
-from serving.contracts import Volume
+from serving.roles.segmentation import Volume
 from tests.integration.conftest import Served
 
 pytestmark = pytest.mark.timeout(400)

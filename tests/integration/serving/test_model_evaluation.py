@@ -9,11 +9,11 @@ import pytest
 
 from infra.errors import InvalidInput, NotFound
 from infra.settings import Settings, load_settings
-from serving.model_evaluation import evaluate_version
-from serving.registration import register
-from serving.registry import open_client, register_embedded
+from serving.registry.evaluation import evaluate_version
+from serving.registry.mlflow_registry import open_client, register_embedded
+from serving.registry.registration import register
+from serving.registry.versions import registered_name
 from serving.segmentation import evaluate as table
-from serving.versions import registered_name
 from tests.unit.serving.segmentation.test_bundle import script, write_bundle
 
 

@@ -12,13 +12,13 @@ import pytest
 from infra.datafolder import DataFolder
 from infra.errors import Conflict, InvalidInput, NotFound
 from infra.settings import Settings, load_settings
-from serving.champions import read_champions
-from serving.embedded import resolve
-from serving.promotion import find_version, list_versions, parse_ref, promote, rollback
-from serving.refusals import read_refusals
-from serving.registry import CHAMPION, open_client, refresh, register_embedded
-from serving.remote import APP
-from serving.versions import registered_name
+from serving.cluster.remote import APP
+from serving.registry.champions import read_champions
+from serving.registry.embedded import resolve
+from serving.registry.mlflow_registry import CHAMPION, open_client, refresh, register_embedded
+from serving.registry.promotion import find_version, list_versions, parse_ref, promote, rollback
+from serving.registry.refusals import read_refusals
+from serving.registry.versions import registered_name
 from tests.integration.conftest import Served
 from workbench.services.promotions import Promotions, _champions
 

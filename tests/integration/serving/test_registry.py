@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from infra.settings import Settings, load_settings
-from serving import embedded
-from serving.champions import read_catalogue, read_champions
-from serving.embedded import embedded_version
 from serving.mlflow_server import lies_inside
-from serving.registry import CHAMPION, champions, open_client, refresh, register_embedded
-from serving.versions import registered_name, versions_path
+from serving.registry import embedded
+from serving.registry.champions import read_catalogue, read_champions
+from serving.registry.embedded import embedded_version
+from serving.registry.mlflow_registry import CHAMPION, champions, open_client, refresh, register_embedded
+from serving.registry.versions import registered_name, versions_path
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -27,7 +27,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Registered by two processes that started together."""
     home = tmp_path_factory.mktemp("registry")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WORKBENCH_")}
-    command = [sys.executable, "-m", "serving.registry", "--home", str(home)]
+    command = [sys.executable, "-m", "serving.registry.mlflow_registry", "--home", str(home)]
     both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
         out, err = process.communicate(timeout=200)

@@ -14,9 +14,10 @@ import pytest
 from infra.datafolder import DataFolder
 from infra.errors import InvalidInput, NotFound, TooLarge, WorkbenchError
 from infra.telemetry import correlated
-from serving.champions import read_champions
-from serving.contracts import Message, Volume, WriteOptions
-from serving.remote import APP
+from serving.cluster.remote import APP
+from serving.registry.champions import read_champions
+from serving.roles.llm import Message, WriteOptions
+from serving.roles.segmentation import Volume
 from tests.integration.conftest import Served
 
 pytestmark = pytest.mark.timeout(300)

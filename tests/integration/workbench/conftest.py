@@ -20,8 +20,12 @@ from infra.database import Database, migrate
 from infra.database.tables import User
 from infra.errors import Unavailable
 from infra.settings import Settings, load_settings
-from serving.contracts import Delta, Embeddings, Entailment, ModelRef, Quality, Segmentation
+from serving.registry.versions import ModelRef
 from serving.roles import Roles
+from serving.roles.embedding import Embeddings
+from serving.roles.entailment import Entailment
+from serving.roles.llm import Delta
+from serving.roles.segmentation import Quality, Segmentation
 from workbench.gateway import build_gateway
 from workbench.services.context import Services, make_services
 

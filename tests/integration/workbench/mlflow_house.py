@@ -22,7 +22,7 @@ from pipelines.questions import records
 from pipelines.questions.contract import Answer, Found
 from pipelines.questions.tracing import Traces
 from serving.mlflow_server import MlflowServer
-from serving.registry import open_client
+from serving.registry.mlflow_registry import open_client
 from tests.integration.workbench.conftest import Running, free_port, gateway
 from tests.mlflow_running import blocking, mlflow_running
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.rerank import EntailmentReranker
-from serving.contracts import Entailment, ModelRef
+from serving.registry.versions import ModelRef
+from serving.roles.entailment import Entailment
 
 
 class Role:

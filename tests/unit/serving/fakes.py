@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from infra.errors import Unavailable
-from serving.backends.contract import EmbeddingBackend, Place
-from serving.contracts import ModelRef
-from serving.versions import Catalogue, ModelVersion
+from serving.backends.backend import Place
+from serving.registry.versions import Catalogue, ModelRef, ModelVersion
+from serving.roles.embedding import EmbeddingBackend
 
 
 class WordEmbedding(EmbeddingBackend):

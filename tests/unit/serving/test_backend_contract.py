@@ -13,12 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infra.backends import OWN
 from infra.errors import ConfigurationError, IntegrityError, ModelMissing, Unavailable
 from infra.settings import load_settings
-from serving.backends.contract import Backend, EmbeddingBackend, EntailmentBackend, LanguageBackend, SegmentationBackend
-from serving.backends.table import BACKENDS, backend_class, make_backend
-from serving.contracts import Message, Volume, WriteOptions
-from serving.embedded import embedded_version
+from serving.backends.backend import Backend
+from serving.backends.table import backend_class, make_backend
+from serving.registry.embedded import embedded_version
+from serving.roles.embedding import EmbeddingBackend
+from serving.roles.entailment import EntailmentBackend
+from serving.roles.llm import LanguageBackend, Message, WriteOptions
+from serving.roles.segmentation import SegmentationBackend, Volume
 from tests.unit.serving.fakes import WordEmbedding, place, version
 
 EMBEDDED = [
@@ -119,7 +123,13 @@ def test_cuda_that_is_not_there_is_an_error_and_never_a_silent_cpu(cache: Path) 
 def test_an_unknown_backend_is_named_with_those_there_are(settings) -> None:
     with pytest.raises(ConfigurationError, match="genai"):
         backend_class("llm", "abacus")
-    assert all(":" in target for target in BACKENDS.values())
+    for known in OWN:
+        role, _, name = known.partition(".")
+        assert backend_class(role, name).name == name
+    with pytest.raises(ConfigurationError, match=r"Did you mean 'openvino'\? Known: openvino, torch"):
+        load_settings(models={"embedding": {"backend": "openvno"}})
+    with pytest.raises(ConfigurationError, match="role 'embeding' has no backend"):
+        load_settings(models={"embeding": {"backend": "openvino"}})
 
 
 @pytest.mark.parametrize("role", ["embedding", "llm", "segmentation", "entailment"])
@@ -128,7 +138,7 @@ def test_serving_an_embedded_model_imports_no_torch_and_gives_its_memory_back(ro
 import sys
 from infra.settings import load_settings
 from serving.backends.table import make_backend
-from serving.champions import read_catalogue
+from serving.registry.champions import read_catalogue
 settings = load_settings()
 role = sys.argv[1]
 # Its own memory: pages of libraries that other processes map too would count for more when those end.

@@ -28,8 +28,8 @@ from pipelines.imaging.originals import drop_read, note_read
 from pipelines.imaging.pipeline import PIPELINE
 from pipelines.imaging.report import Report
 from pipelines.inline import run_inline
-from serving.contracts import Quality
 from serving.roles import Roles
+from serving.roles.segmentation import Quality
 from tests.dicoms import SECRETS, classic, enhanced, save
 from tests.heads import EllipsoidSegmentation, grid, head_labels, head_picture
 

@@ -24,7 +24,7 @@ from knowledge.library import create_collection
 from pipelines.ingestion.batch import BatchStore
 from pipelines.jobs import Jobs
 from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
-from serving.remote import APP
+from serving.cluster.remote import APP
 from tests.integration.conftest import Served
 
 pytestmark = pytest.mark.timeout(600)

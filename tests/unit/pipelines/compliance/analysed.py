@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from knowledge.requirements.contract import Requirement, Source
 from pipelines.compliance.contract import ComplianceReport, Evidence, Grade, OwnObligation, Probabilities, RequirementVerdict, Verdict
-from serving.contracts import ModelRef
+from serving.registry.versions import ModelRef
 
 READER = ModelRef("entailment", "workbench-entailment", "3", "ab" * 32, "openvino", "cpu")
 

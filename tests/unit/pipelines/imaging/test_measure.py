@@ -15,7 +15,7 @@ from pipelines.imaging.labels import BRAIN, LABELS, PAIRS, VENTRICLES, colour_ta
 from pipelines.imaging.lesions import find_lesions
 from pipelines.imaging.measure import asymmetry, label_volumes, measure, structure_confidence
 from pipelines.imaging.report import ReportQuality
-from serving.contracts import Structure
+from serving.roles.segmentation import Structure
 from tests.heads import ELLIPSOIDS, grid, head_labels
 
 GOOD = ReportQuality(verdict="good", score=0.9, reasons=[])

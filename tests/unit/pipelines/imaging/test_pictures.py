@@ -27,7 +27,7 @@ from pipelines.imaging.samples import SAMPLES, make_sample
 from pipelines.imaging.sentences import overall_confidence, what_was_not_looked_at, write_sentences
 from pipelines.imaging.statistics import flat_row, statistics_csv, statistics_json
 from pipelines.imaging.tables import structure_rows
-from serving.contracts import Structure, Volume
+from serving.roles.segmentation import Structure, Volume
 from serving.volume import read_scan
 from tests.heads import MODEL, grid, head_labels, head_picture
 

@@ -13,7 +13,7 @@ from pipelines.imaging.measure import label_volumes, measure
 from pipelines.imaging.report import Lesion, Measurement, ReportQuality, Sentence
 from pipelines.imaging.sentences import overall_confidence, what_was_not_looked_at, write_sentences
 from pipelines.imaging.verify import verify_sentences
-from serving.contracts import Structure
+from serving.roles.segmentation import Structure
 from tests.heads import grid, head_labels
 
 GOOD = ReportQuality(verdict="good", score=0.9, reasons=[])

@@ -18,8 +18,8 @@ from pipelines.imaging.report import Report, ReportInput, ReportQuality
 from pipelines.imaging.study import Study, analyze_study, merge_study
 from pipelines.imaging.study.inline import sequence_folders
 from pipelines.imaging.study.rigid import align
-from serving.contracts import Quality
 from serving.roles import Roles
+from serving.roles.segmentation import Quality
 from tests.heads import EllipsoidSegmentation, grid, head_labels, head_picture
 
 BOTH = ((-22.0, 20.0, 30.0), 7.0)

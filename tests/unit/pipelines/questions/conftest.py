@@ -7,9 +7,11 @@ from knowledge.search import Passage
 from pipelines.questions import Found
 from pipelines.questions.calibration import Calibration
 from pipelines.questions.logistic import Logistic
-from serving.contracts import Delta, Entailment, ModelRef
 from serving.entailment.overlap import stems
+from serving.registry.versions import ModelRef
 from serving.roles import Roles
+from serving.roles.entailment import Entailment
+from serving.roles.llm import Delta
 from tests.embedders import WordsEmbedding
 
 READER = ModelRef("entailment", "words", "3", "3" * 64, "numpy", "cpu")

@@ -1,7 +1,5 @@
 """Answers: quoted sentences stand where they say, what is not there is said so, written sentences are checked."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -63,13 +61,13 @@ async def test_what_cannot_be_asked(search, roles, calibration):
         with pytest.raises(InvalidInput):
             await answer(wrong, search, roles, calibration=calibration)
     with pytest.raises(ModelMissing):
-        await answer(THINS, search, replace(roles, entailment=None), calibration=calibration)
+        await answer(THINS, search, roles.replace(entailment=None), calibration=calibration)
 
 
 async def test_a_model_writes_and_every_sentence_is_checked(search, roles, calibration):
     script = Script("Aspirin prevents clots. The moon is made of green cheese.")
     options = AnswerOptions(writer="model")
-    events = [event async for event in answer_stream(THINS, search, replace(roles, llm=script), calibration=calibration, options=options)]
+    events = [event async for event in answer_stream(THINS, search, roles.replace(llm=script), calibration=calibration, options=options)]
     assert "".join(event.text for event in events if isinstance(event, Piece)) == script.text
     got = events[-1].answer
     assert [(one.text, one.support) for one in got.sentences] == [
@@ -84,7 +82,7 @@ async def test_a_model_writes_and_every_sentence_is_checked(search, roles, calib
 
 async def test_where_nothing_written_is_supported_the_quotes_stand(search, roles, calibration):
     options = AnswerOptions(writer="model")
-    got = await answer(THINS, search, replace(roles, llm=Script("Green cheese.")), calibration=calibration, options=options)
+    got = await answer(THINS, search, roles.replace(llm=Script("Green cheese.")), calibration=calibration, options=options)
     assert got.sentences[0].text == "Aspirin thins the blood and prevents clots."
 
 

@@ -8,9 +8,8 @@ from infra.errors import ModelMissing
 from infra.settings import Settings, load_settings
 from pipelines.questions import AnswerOptions, answer_stream
 from pipelines.questions.writers import usual_writer
-from serving.contracts import ModelRef
-from serving.embedded import EMBEDDED
-from serving.versions import Catalogue, ModelVersion, write_catalogue
+from serving.registry.embedded import EMBEDDED
+from serving.registry.versions import Catalogue, ModelRef, ModelVersion, write_catalogue
 
 
 def serve(settings: Settings, source: str) -> None:

@@ -9,9 +9,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from infra.settings import load_settings
-from serving.embedded import embedded_version, resolve
 from serving.embedding.openvino_backend import OpenVinoEmbedding
 from serving.embedding.tokens import BATCH_TOKENS, MAX_TOKENS, STEP, TextTokens
+from serving.registry.embedded import embedded_version, resolve
 from tests.unit.serving.fakes import place
 
 TEXTS = [

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from serving.contracts import ModelRef
 from serving.entailment.network import CrossEncoder, Shape
 from serving.entailment.weights_file import write_weights
-from serving.versions import ModelVersion, sha256_of
+from serving.registry.versions import ModelRef, ModelVersion, sha256_of
 
 TEMPERATURE = 1.7
 

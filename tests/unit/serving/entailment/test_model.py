@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from infra.errors import ConfigurationError, IntegrityError, InvalidInput, ModelMissing
-from serving.contracts import ENTAILMENT_LABELS
-from serving.embedded import resolve
 from serving.entailment.calibration import expected_calibration_error, fit_temperature, softmax
 from serving.entailment.network import CrossEncoder
 from serving.entailment.openvino_backend import OpenVinoEntailment
 from serving.entailment.pairs import PairTokens
 from serving.entailment.torch_backend import TorchEntailment, label_columns
 from serving.entailment.weights_file import TOKENIZER, load_network, read_info
-from serving.versions import ModelVersion, sha256_of
+from serving.registry.embedded import resolve
+from serving.registry.versions import ModelVersion, sha256_of
+from serving.roles.entailment import ENTAILMENT_LABELS
 from tests.unit.serving.entailment.conftest import TEMPERATURE
 from tests.unit.serving.fakes import place
 
@@ -124,7 +124,7 @@ def test_any_sequence_classification_model_can_take_the_role(tmp_path: Path) -> 
     network.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(resolve(TOKENIZER, role="entailment").parent)
     tokenizer.save_pretrained(folder)
-    from serving.contracts import ModelRef
+    from serving.registry.versions import ModelRef
 
     ref = ModelRef("entailment", "workbench-entailment", "2", "", "torch", "cpu")
     backend = TorchEntailment(ModelVersion(ref, str(folder)), place(tmp_path))

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from serving.embedded import resolve
 from serving.entailment.excerpt import excerpt
 from serving.entailment.pairs import (
     BATCH_TOKENS,
@@ -23,6 +22,7 @@ from serving.entailment.pairs import (
     PairTokens,
 )
 from serving.entailment.weights_file import TOKENIZER
+from serving.registry.embedded import resolve
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 
 from infra.errors import InvalidInput, TooLarge, Unavailable
 from infra.settings import load_settings
-from serving.contracts import Delta, Message, WriteOptions
-from serving.embedded import embedded_version, resolve
 from serving.llm.genai_backend import GenaiLanguage
 from serving.llm.prepared import prepared_folder
+from serving.registry.embedded import embedded_version, resolve
+from serving.roles.llm import Delta, Message, WriteOptions
 from tests.unit.serving.fakes import place
 
 pytestmark = pytest.mark.timeout(180)

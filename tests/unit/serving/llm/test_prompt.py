@@ -9,11 +9,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from infra.errors import CorruptFile, InvalidInput
-from serving.contracts import Message
-from serving.embedded import EMBEDDED, resolve
 from serving.llm.gguf import q4_1_blocks, read_card
 from serving.llm.prepared import make_tokenizer
 from serving.llm.prompt import ChatTokens, TextStream
+from serving.registry.embedded import EMBEDDED, resolve
+from serving.roles.llm import Message
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,12 @@ from monai.networks.nets import UNet
 from infra.errors import InvalidInput, NotFound, WorkbenchError
 from infra.settings import Settings, load_settings
 from serving.backends.table import make_backend
-from serving.contracts import Volume
-from serving.registration import register
+from serving.registry.registration import register
+from serving.registry.versions import ModelVersion
+from serving.roles.segmentation import Volume
 from serving.segmentation.bundle import Bundle, read_metadata
 from serving.segmentation.bundle_inference import scale, windows
 from serving.segmentation.label_names import ids_of
-from serving.versions import ModelVersion
 
 NETWORK = {"spatial_dims": 3, "in_channels": 1, "out_channels": 4, "channels": [4, 8], "strides": [2], "num_res_units": 0}
 LABELS = {"0": "background", "1": "Left-Hippocampus", "2": "Right-Hippocampus", "3": "White matter"}

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from serving.contracts import Quality, Volume
+from serving.roles.segmentation import Quality, Volume
 from serving.segmentation.backends import Answer, OpenVinoBackend
 from serving.segmentation.inference import Segmenter
 from serving.segmentation.labels import CLASS_COUNT, INDEX

@@ -122,7 +122,7 @@ def test_serving_imports_no_torch(small_weights):
     code = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from serving.contracts import Volume\n"
+        "from serving.roles.segmentation import Volume\n"
         "from serving.segmentation.backends import open_backend\n"
         "from serving.segmentation.inference import Segmenter\n"
         f"s = Segmenter(open_backend('openvino', weights=Path({str(small_weights)!r}), threads=1))\n"

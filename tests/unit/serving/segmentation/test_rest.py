@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from serving.backends.contract import Place
-from serving.contracts import Volume
+from serving.backends.backend import Place
+from serving.roles.segmentation import Volume
 from serving.segmentation import backend as module
 from serving.segmentation.backend import OpenVinoSegmentation
 from serving.segmentation.backends import OpenVinoBackend

@@ -1,7 +1,7 @@
 """Model versions in MLflow: the one registered model of each role, its versions, and the alias that says which serves.
 
-Only this file imports MLflow. What it learns it writes to the data folder (see :mod:`serving.versions`); replicas
-and the gateway read that. ``python -m serving.registry --home DIR`` registers the embedded models and refreshes it.
+Only this file imports MLflow. What it learns it writes to the data folder (see :mod:`serving.registry.versions`); replicas
+and the gateway read that. ``python -m serving.registry.mlflow_registry --home DIR`` registers the embedded models and refreshes it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 from infra.datafolder import DataFolder
 from infra.errors import Unavailable
 from infra.settings import Settings, load_settings
-from serving.champions import read_catalogue, read_champions
-from serving.contracts import ROLES, ModelRef
-from serving.embedded import EMBEDDED, Embedded, embedded_roles, embedded_version
 from serving.mlflow_server import lies_inside
-from serving.refusals import Refusal, read_refusals, write_refusals
-from serving.versions import Catalogue, ModelVersion, registered_name, write_catalogue
+from serving.registry.champions import read_catalogue, read_champions
+from serving.registry.embedded import EMBEDDED, Embedded, embedded_roles, embedded_version
+from serving.registry.refusals import Refusal, read_refusals, write_refusals
+from serving.registry.versions import Catalogue, ModelRef, ModelVersion, registered_name, write_catalogue
+from serving.roles import role_names
 
 CHAMPION = "champion"
 EXPERIMENT = "workbench-models"
@@ -203,7 +203,7 @@ def _read(client: Any) -> Catalogue:
     names = {model.name: model for model in client.search_registered_models()}
     versions: dict[str, dict[str, ModelVersion]] = {}
     chosen: dict[str, str] = {}
-    for role in ROLES:
+    for role in role_names():
         model = names.get(registered_name(role))
         if model is None:
             continue
@@ -219,7 +219,7 @@ def _version(role: str, found: Any) -> ModelVersion | None:
     if not {"backend", "source"} <= tags.keys():
         return None
     ref = ModelRef(role, found.name, str(found.version), tags.get("digest", ""), tags["backend"], tags.get("device", "cpu"))
-    return ModelVersion(ref, tags["source"], {key: tags[key] for key in ("title", "licence") if key in tags})
+    return ModelVersion(ref, tags["source"], {key: tags[key] for key in ("title", "licence", "origin") if key in tags})
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """A Ray head on this machine, made small, and how processes join it.
 
 `ray start` brings a dashboard, an autoscaler's monitor and a log monitor: 170 MB and seconds that a laptop does
-not need. Here the head is one child process (``python -m serving.ray_cluster``) with Ray's own processes beneath
+not need. Here the head is one child process (``python -m serving.cluster.head``) with Ray's own processes beneath
 it. They die with it, however it dies (the kernel sees to that); it ends when one of them does, or its parent.
 """
 
@@ -57,7 +57,7 @@ class Head:
 
 def head_command() -> list[str]:
     """What a supervisor runs as its child; with :func:`head_environment`."""
-    return [sys.executable, "-m", "serving.ray_cluster"]
+    return [sys.executable, "-m", "serving.cluster.head"]
 
 
 def head_environment(settings: Settings) -> dict[str, str]:

@@ -41,8 +41,8 @@ def write_refusals(settings: Settings, refusals: Mapping[str, Refusal]) -> None:
 
 def refuse(settings: Settings, role: str, version: str, reason: str, *, instead: str) -> None:
     """Note that ``version`` cannot serve, and make ``instead`` the champion of the snapshot again (MLflow's alias stays)."""
-    from serving.champions import read_catalogue
-    from serving.versions import Catalogue, write_catalogue
+    from serving.registry.champions import read_catalogue
+    from serving.registry.versions import Catalogue, write_catalogue
 
     write_refusals(settings, {**read_refusals(settings), role: Refusal(version, reason, broken=True)})
     catalogue = read_catalogue(settings)

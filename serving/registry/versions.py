@@ -1,7 +1,7 @@
 """A version of a role's model: what it is, and where its weights lie.
 
 Everything here is light (no MLflow, no numpy): replicas, the gateway and notebooks read the snapshot that
-:mod:`serving.registry` writes, so that serving never waits for MLflow.
+:mod:`serving.registry.mlflow_registry` writes, so that serving never waits for MLflow.
 """
 
 from __future__ import annotations
@@ -9,18 +9,41 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from infra.datafolder import DataFolder, write_private
 from infra.settings import Settings
-from serving.contracts import ModelRef
 
 
 def registered_name(role: str) -> str:
     """The one registered MLflow model of a role."""
     return f"workbench-{role}"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Which model gave an answer.
+
+    Attributes:
+        role: its role.
+        name: the registered MLflow model of the role.
+        version: version of that registered model.
+        digest: sha256 of the weights.
+        backend: what ran it, for example ``openvino``.
+        device: where, for example ``cpu``.
+    """
+
+    role: str
+    name: str
+    version: str
+    digest: str
+    backend: str
+    device: str
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from infra.errors import IntegrityError, ModelMissing, NotFound, Unavailable
-from serving.backends.shelf import Shelf
-from serving.versions import Catalogue, ModelVersion
+from serving.backends.model_cache import ModelCache
+from serving.registry.versions import Catalogue, ModelVersion
 from tests.unit.serving.fakes import WordEmbedding, catalogue, place
 
 
@@ -27,10 +27,10 @@ class House:
             self.made.append(backend)
             return backend
 
-        self.shelf = Shelf("embedding", lambda: self.catalogue, make, keep)
+        self.cache = ModelCache("embedding", lambda: self.catalogue, make, keep)
 
     async def ask(self, version: str | None = None) -> str:
-        async with self.shelf.use(version) as backend:
+        async with self.cache.use(version) as backend:
             backend.embed(["a"])
             return backend.ref.version
 
@@ -55,7 +55,7 @@ async def test_the_least_recently_used_is_put_away_but_never_the_champion(tmp_pa
 
 async def test_a_version_in_use_stays_open_until_its_users_are_done(tmp_path) -> None:
     house = House(tmp_path, "1", "2", "3", keep=1)
-    async with house.shelf.use("2") as backend:
+    async with house.cache.use("2") as backend:
         await house.ask("3")
         await house.ask()
         assert len(backend.embed(["still here"])) == 1
@@ -72,8 +72,8 @@ async def test_a_promotion_swaps_while_the_old_one_still_answers(tmp_path) -> No
     house = House(tmp_path, "1", "2", keep=1)
     assert await house.ask() == "1"
     house.catalogue = catalogue("1", "2", champion="2")
-    async with house.shelf.use() as old:
-        assert (await house.shelf.refresh()).version == "2"
+    async with house.cache.use() as old:
+        assert (await house.cache.refresh()).version == "2"
         assert old.ref.version == "1" and len(old.embed(["x"])) == 1
         assert await house.ask() == "2"
     assert house.open == ["2"]
@@ -85,7 +85,7 @@ async def test_a_version_that_fails_its_smoke_test_never_serves_and_the_old_one_
     house.bad = {"2"}
     house.catalogue = catalogue("1", "2", champion="2")
     with pytest.raises(IntegrityError):
-        await house.shelf.refresh()
+        await house.cache.refresh()
     assert await house.ask() == "1"
     assert house.open == ["1"]
 
@@ -103,9 +103,9 @@ async def test_a_backend_whose_thread_died_is_replaced_by_the_next_call(tmp_path
     house = House(tmp_path, "1")
     await house.ask()
     house.made[0].alive = False
-    assert not house.shelf.healthy()
+    assert not house.cache.healthy()
     assert await house.ask() == "1"
-    assert house.shelf.healthy() and len(house.made) == 2 and not house.made[0].loaded
+    assert house.cache.healthy() and len(house.made) == 2 and not house.made[0].loaded
 
 
 async def test_a_role_without_models_says_so(tmp_path) -> None:
@@ -118,7 +118,7 @@ async def test_a_role_without_models_says_so(tmp_path) -> None:
 async def test_closed_is_closed(tmp_path) -> None:
     house = House(tmp_path, "1")
     await house.ask()
-    await house.shelf.close()
+    await house.cache.close()
     assert house.open == []
     with pytest.raises(Unavailable):
         await house.ask()

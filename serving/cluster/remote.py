@@ -13,8 +13,8 @@ import numpy as np
 from infra.errors import TooLarge, Unavailable, WorkbenchError, find_workbench_error, storage_full
 from infra.settings import Settings
 from infra.telemetry import correlation_id, logger
-from serving.contracts import Delta, Embeddings, Entailment, Message, Segmentation, Volume, WriteOptions, checked_pairs, checked_texts
-from serving.roles import Roles
+from serving.roles import Roles, known_roles
+from serving.roles.role import Role
 
 log = logger(__name__)
 
@@ -22,10 +22,8 @@ APP = "workbench"
 
 CALL_BYTES = 1_000_000
 """Texts of one call, in UTF-8. Serve's replicas refuse messages above 4 MB, and so does the caller of their answers."""
-CALL_TEXTS = 128
-"""Texts embedded in one call: 128 vectors of 4,096 dimensions are 2 MB."""
-CALL_PAIRS = 1024
-"""Pairs read in one call: three numbers each; in a long call the replica has more to choose pairs of like length from."""
+REFRESH_SECONDS = 300.0
+"""To load and test a version beside the old one."""
 ITEM_BYTES = 3_000_000
 """The longest single text, or pair, in UTF-8; more would not fit a message whatever else is in it."""
 
@@ -80,53 +78,36 @@ def in_calls(sizes: Sequence[int], most: int) -> Iterator[slice]:
     yield slice(begin, len(sizes))
 
 
-def _bytes(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
+class RemoteRole:
+    """A role whose replicas run on Ray Serve, called by the role's own method."""
 
+    def __init__(self, role: Role, handle: Any) -> None:
+        self.role = role
+        self._handle = handle.options(method_name="stream", stream=True) if role.kind == "stream" else handle.options(method_name="call")
+        setattr(self, role.method, {"single": self.single, "batched": self.batched, "stream": self.stream}[role.kind])
 
-class RemoteEmbedding:
-    def __init__(self, handle: Any) -> None:
-        self._embed = handle.embed
-
-    async def embed(self, texts: Sequence[str], *, version: str | None = None) -> Embeddings:
-        """Raises InvalidInput where ``texts`` is not a list of texts, or one of them is too long."""
-        texts = checked_texts(texts)
-        parts: list[Embeddings] = []
-        for part in in_calls([_bytes(text) for text in texts], CALL_TEXTS):
-            # One version throughout, whatever is promoted meanwhile: vectors of two models do not compare.
+    async def batched(self, *arguments: Any, version: str | None = None, **named: Any) -> Any:
+        """Raises TooLarge where one item is too long for a message."""
+        [items] = self.role.check(*arguments, **named)
+        parts: list[Any] = []
+        for part in in_calls([self.role.size(item) for item in items], self.role.call_items):
+            # One version throughout, whatever is promoted meanwhile: rows of two models do not compare.
             asked = parts[0].model.version if parts else version
-            parts.append(await answer_of(self._embed.remote(texts[part], asked, correlation_id())))
-        return Embeddings(np.concatenate([part.vectors for part in parts]), parts[0].model)
+            parts.append(await answer_of(self._handle.remote(asked, correlation_id(), items[part])))
+        return self.role.answer(np.concatenate([self.role.rows(part) for part in parts]), parts[0].model)
 
+    async def single(self, *arguments: Any, version: str | None = None, **named: Any) -> Any:
+        """Large arguments (a volume) travel through Ray's object store, by reference between replicas."""
+        return await answer_of(self._handle.remote(version, correlation_id(), *self.role.check(*arguments, **named)))
 
-class RemoteEntailment:
-    def __init__(self, handle: Any) -> None:
-        self._entail = handle.entail
-
-    async def entail(self, pairs: Sequence[tuple[str, str]], *, version: str | None = None) -> Entailment:
-        """Raises InvalidInput where ``pairs`` is not a list of (claim, passage), or one of them is too long."""
-        pairs = checked_pairs(pairs)
-        parts: list[Entailment] = []
-        for part in in_calls([_bytes(claim) + _bytes(passage) for claim, passage in pairs], CALL_PAIRS):
-            asked = parts[0].model.version if parts else version
-            parts.append(await answer_of(self._entail.remote(pairs[part], asked, correlation_id())))
-        return Entailment(np.concatenate([part.probabilities for part in parts]), parts[0].model)
-
-
-class RemoteLanguage:
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle.options(stream=True)
-
-    async def write(
-        self, messages: Sequence[Message], options: WriteOptions = WriteOptions(), *, version: str | None = None
-    ) -> AsyncIterator[Delta]:
-        """Closing the iterator stops the writing on the replica."""
-        response = self._handle.write.remote(list(messages), options, version, correlation_id())
+    async def stream(self, *arguments: Any, version: str | None = None, **named: Any) -> AsyncIterator[Any]:
+        """Closing the iterator stops the model on the replica."""
+        response = self._handle.remote(version, correlation_id(), *self.role.check(*arguments, **named))
         ended = False
         try:
-            async for delta in response:
-                ended = delta.finish is not None
-                yield delta
+            async for piece in response:
+                ended = piece.finish is not None
+                yield piece
             ended = True
         except (GeneratorExit, asyncio.CancelledError):
             raise
@@ -139,26 +120,9 @@ class RemoteLanguage:
                     response.cancel()
 
 
-class RemoteSegmentation:
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    async def segment(self, volume: Volume, *, version: str | None = None) -> Segmentation:
-        """The volume travels through Ray's object store, by reference between replicas."""
-        return await answer_of(self._handle.segment.remote(volume, version, correlation_id()))
-
-
-REMOTE: dict[str, Any] = {
-    "segmentation": RemoteSegmentation,
-    "embedding": RemoteEmbedding,
-    "llm": RemoteLanguage,
-    "entailment": RemoteEntailment,
-}
-
-
 def roles_from_handles(handles: Mapping[str, Any]) -> Roles:
     """Roles over handles, for example those bound into a deployment. Names that are no role are passed over."""
-    return Roles(**{role: REMOTE[role](handle) for role, handle in handles.items() if role in REMOTE})
+    return Roles(**{name: RemoteRole(role, handles[name]) for name, role in known_roles().items() if name in handles})
 
 
 def serve_api() -> Any:
@@ -180,7 +144,7 @@ def serve_roles(settings: Settings | None = None, *, app: str = APP) -> Roles:
     """
     import ray
 
-    from serving.ray_cluster import join
+    from serving.cluster.head import join
 
     serve = serve_api()
 
@@ -192,4 +156,28 @@ def serve_roles(settings: Settings | None = None, *, app: str = APP) -> Roles:
         raise Unavailable("Ray Serve does not answer. Start the workbench with `workbench up`.") from error
     if found is None:
         raise Unavailable(f"The application '{app}' does not run on this Ray cluster. Start it with `workbench up`.")
-    return roles_from_handles({name: serve.get_deployment_handle(name, app_name=app) for name in found.deployments if name in REMOTE})
+    return roles_from_handles(
+        {name: serve.get_deployment_handle(name, app_name=app) for name in found.deployments if name in known_roles()}
+    )
+
+
+async def refresh_replicas(role: str) -> list[str]:
+    """The version that each replica serves afterwards.
+
+    Raises:
+        WorkbenchError: a replica could not load it; it goes on with what it had.
+    """
+    handle = serve_api().get_deployment_handle(role, app_name=APP)
+    try:
+        answers = await handle.broadcast("refresh").results_async(timeout_s=REFRESH_SECONDS, return_exceptions=True)
+    except Exception as error:
+        raise typed_error(error) from error
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise typed_error(answer) from answer
+    return [str(answer["version"]) for answer in answers]
+
+
+def passing(error: WorkbenchError) -> bool:
+    """Whether the error is of the moment (the replica is starting), and says nothing of the version."""
+    return error.retryable

@@ -6,16 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from infra.settings import Settings
-from serving.champions import read_champions
-from serving.remote import APP, roles_from_handles, serve_api
-from serving.replicas import REPLICAS
+from serving.cluster.remote import APP, roles_from_handles, serve_api
+from serving.cluster.replica import Replica
+from serving.registry.champions import read_champions
+from serving.roles import known_roles
 
 if TYPE_CHECKING:
     from ray.serve import Application
     from ray.serve.handle import DeploymentHandle
-
-SMALL_CALLS = ("embedding", "entailment")
-"""Their calls take milliseconds and compute in a thread of their own: Serve's second loop would only add 0.6 ms to each."""
 
 Compose = Callable[[Mapping[str, "Application"]], "Application"]
 
@@ -35,7 +33,8 @@ def deployment_options(settings: Settings, name: str) -> dict[str, Any]:
     """Serve's options for a deployment, from its row in the table of processors."""
     row = settings.processor(name)
     actor: dict[str, Any] = {"num_cpus": row.num_cpus, "num_gpus": row.num_gpus}
-    if name in SMALL_CALLS:
+    if name in known_roles() and known_roles()[name].kind == "batched":
+        # Its calls take milliseconds and compute in a thread of their own: Serve's second loop would only add 0.6 ms to each.
         actor["runtime_env"] = {"env_vars": {"RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0"}}
     return {
         "name": name,
@@ -46,7 +45,7 @@ def deployment_options(settings: Settings, name: str) -> dict[str, Any]:
         "health_check_timeout_s": 30,
         "graceful_shutdown_timeout_s": 10,
         "graceful_shutdown_wait_loop_s": 0.5,
-        "logging_config": {"enable_access_log": False},  # the replica's own line says more (see serving.replicas)
+        "logging_config": {"enable_access_log": False},  # the replica's own line says more (see serving.cluster.replica)
     }
 
 
@@ -61,9 +60,8 @@ def build_models(settings: Settings) -> dict[str, Application]:
 
     settings = portable(settings)
     return {
-        role: serve.deployment(REPLICAS[role]).options(**deployment_options(settings, role)).bind(settings)
+        role: serve.deployment(Replica).options(**deployment_options(settings, role)).bind(settings, role)
         for role in read_champions(settings)
-        if role in REPLICAS
     }
 
 

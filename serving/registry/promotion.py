@@ -13,10 +13,19 @@ from typing import Any
 
 from infra.errors import Conflict, InvalidInput, NotFound
 from infra.settings import Settings
-from serving.contracts import ROLES, ModelRef
-from serving.refusals import read_refusals, write_refusals
-from serving.registry import CHAMPION, champion_number, lacks, one_at_a_time, open_client, refresh, register_embedded, versions_of
-from serving.versions import ModelVersion, registered_name
+from serving.registry.mlflow_registry import (
+    CHAMPION,
+    champion_number,
+    lacks,
+    one_at_a_time,
+    open_client,
+    refresh,
+    register_embedded,
+    versions_of,
+)
+from serving.registry.refusals import read_refusals, write_refusals
+from serving.registry.versions import ModelRef, ModelVersion, registered_name
+from serving.roles import role_names
 
 PREVIOUS = "previous"
 _REF = re.compile(r"(?P<role>[a-z]+)(?:[@/:](?P<which>[A-Za-z0-9_-]+))?")
@@ -55,8 +64,8 @@ def parse_ref(text: str) -> tuple[str, str]:
         InvalidInput: it is none of these.
     """
     found = _REF.fullmatch(text)
-    if found is None or found["role"] not in ROLES:
-        raise InvalidInput(f"'{text}' names no model. Write ROLE@champion or ROLE/VERSION; roles are {', '.join(ROLES)}.")
+    if found is None or found["role"] not in role_names():
+        raise InvalidInput(f"'{text}' names no model. Write ROLE@champion or ROLE/VERSION; roles are {', '.join(role_names())}.")
     return found["role"], found["which"] or CHAMPION
 
 
@@ -77,10 +86,10 @@ def find_version(settings: Settings, text: str) -> ModelVersion:
 
 def list_versions(settings: Settings) -> list[VersionCard]:
     """Every registered version of every role, by role and number."""
-    client = _registry(settings, *ROLES)
+    client = _registry(settings, *role_names())
     serving, refused = refresh(settings).champions, read_refusals(settings)
     cards = []
-    for role in ROLES:
+    for role in role_names():
         found = versions_of(client, role)
         previous = _previous(client, role) if found else None
         for version in found:
@@ -126,8 +135,8 @@ def rollback(settings: Settings, role: str) -> Change:
     Raises:
         NotFound: there was none before.
     """
-    if role not in ROLES:
-        raise InvalidInput(f"There is no role '{role}'. Roles are {', '.join(ROLES)}.")
+    if role not in role_names():
+        raise InvalidInput(f"There is no role '{role}'. Roles are {', '.join(role_names())}.")
     previous = _previous(open_client(settings), role)
     if previous is None:
         raise NotFound(f"The role {role} had no champion before the present one: there is nothing to roll back to.")

@@ -8,9 +8,9 @@ from dataclasses import replace
 from infra.datafolder import DataFolder
 from infra.errors import ModelMissing
 from infra.settings import Settings
-from serving.contracts import ROLES, ModelRef
-from serving.embedded import embedded_roles, embedded_version, resolve
-from serving.versions import Catalogue, ModelVersion, versions_path
+from serving.registry.embedded import embedded_roles, embedded_version, resolve
+from serving.registry.versions import Catalogue, ModelRef, ModelVersion, versions_path
+from serving.roles import role_names
 
 
 def read_champions(settings: Settings) -> dict[str, ModelRef]:
@@ -49,7 +49,9 @@ def next_number(versions: dict[str, ModelVersion]) -> str:
 def _known_versions(settings: Settings) -> dict[str, dict[str, ModelVersion]]:
     try:
         data = json.loads(versions_path(settings).read_text())
-        found = {role: {n: ModelVersion.from_dict(v) for n, v in by_number.items()} for role, by_number in data.items() if role in ROLES}
+        found = {
+            role: {n: ModelVersion.from_dict(v) for n, v in by_number.items()} for role, by_number in data.items() if role in role_names()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     return {
@@ -61,7 +63,7 @@ def _known_versions(settings: Settings) -> dict[str, dict[str, ModelVersion]]:
 def _known_champions(settings: Settings) -> dict[str, str]:
     try:
         data = json.loads(DataFolder(settings.home).champions.read_text())
-        return {role: ModelRef(**fields).version for role, fields in data.items() if role in ROLES}
+        return {role: ModelRef(**fields).version for role, fields in data.items() if role in role_names()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

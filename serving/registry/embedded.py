@@ -10,8 +10,8 @@ from pathlib import Path
 
 from infra.errors import IntegrityError, ModelMissing
 from infra.settings import Settings
-from serving.contracts import ModelRef
-from serving.versions import ModelVersion, registered_name, sha256_of
+from serving.registry.sources import card_of, digest_of
+from serving.registry.versions import ModelRef, ModelVersion, registered_name, sha256_of
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ def resolve(source: str, *, role: str) -> Path:
         for place in (spec.submodule_search_locations or []) if spec else []:
             if (path := Path(place) / rest).is_file():
                 return path
-    elif (path := Path(source).expanduser()).exists():
+    elif not source.startswith("hub:") and (path := Path(source).expanduser()).exists():
         return path
     known = next((e for e in EMBEDDED.values() if e.source == source), None)
-    remedy = known.remedy if known else "Register the version again from a path that exists."
+    remedy = known.remedy if known else "Register it again: workbench models register PATH|hub:ORG/NAME@REVISION --role " + role
     raise ModelMissing(f"The weights of the {role} model are not on this machine ({source}). {remedy}", role=role)
 
 
-def digest_of(role: str) -> str | None:
+def embedded_digest(role: str) -> str | None:
     """The sha256 that the role's embedded weights must have; None where the weights are not there."""
     known = EMBEDDED[role]
     if known.digest:
@@ -98,10 +98,10 @@ def digest_of(role: str) -> str | None:
 
 
 @functools.lru_cache(maxsize=16)
-def source_digest(source: str) -> str:
-    """The sha256 of a file that the settings name instead of the embedded weights; empty where it is no single file."""
+def _own_weights(source: str, _changed: int) -> tuple[str, dict[str, str]]:
+    """Digest and card of what the settings name instead of the embedded weights."""
     path = Path(source).expanduser()
-    return sha256_of(path) if path.is_file() else ""
+    return digest_of(path), {"title": path.stem if path.is_file() else path.resolve().name, **card_of(path)}
 
 
 def embedded_roles(settings: Settings) -> list[str]:
@@ -119,19 +119,22 @@ def embedded_roles(settings: Settings) -> list[str]:
 
 
 def embedded_version(settings: Settings, role: str) -> ModelVersion:
-    """The embedded model of a role as version 1, to be run as the settings say."""
+    """The embedded model of a role as version 1, run as the settings say; where they name a source, that model under its own name."""
     known, model = EMBEDDED[role], settings.model(role)
-    digest = source_digest(model.source) if model.source else digest_of(role)
-    ref = ModelRef(role, registered_name(role), "1", digest or "", model.backend, model.device)
-    return ModelVersion(ref, model.source or known.source, {"title": known.title, "licence": known.licence})
+    digest, facts = embedded_digest(role) or "", {"title": known.title, "licence": known.licence}
+    if model.source:
+        path = Path(model.source).expanduser()
+        digest, facts = _own_weights(model.source, path.stat().st_mtime_ns) if path.exists() else ("", {"title": path.name})
+    ref = ModelRef(role, registered_name(role), "1", digest, model.backend, model.device)
+    return ModelVersion(ref, model.source or known.source, facts)
 
 
 def check_digest(path: Path, expected: str) -> None:
-    """Raises IntegrityError where the file is not the one whose digest is known."""
-    if expected and (found := sha256_of(path)) != expected:
+    """Raises IntegrityError where the file, or the folder with all its files, is not the one whose digest is known."""
+    if expected and (found := digest_of(path)) != expected:
         raise IntegrityError(
             f"The weights in {path} are not those that were published (sha256 {found[:12]}, expected {expected[:12]}). "
-            "Reinstall the package that carries them."
+            "Reinstall the package that carries them, or register the model again."
         )
 
 
@@ -140,7 +143,7 @@ def verify_embedded() -> dict[str, str]:
     result = {}
     for role, known in EMBEDDED.items():
         try:
-            check_digest(resolve(known.source, role=role), digest_of(role) or "")
+            check_digest(resolve(known.source, role=role), embedded_digest(role) or "")
             result[role] = "ok"
         except (ModelMissing, IntegrityError) as error:
             result[role] = error.message

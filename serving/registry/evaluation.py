@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from infra.errors import InvalidInput, NotFound
 from infra.settings import Settings
 from serving.backends.table import make_backend
-from serving.embedded import resolve
-from serving.promotion import find_version
-from serving.registry import EVALUATION, open_client, refresh
-from serving.versions import ModelVersion, registered_name
+from serving.registry.embedded import resolve
+from serving.registry.mlflow_registry import EVALUATION, open_client, refresh
+from serving.registry.promotion import find_version
+from serving.registry.versions import ModelVersion, registered_name
 
 if TYPE_CHECKING:
     from serving.segmentation.evaluate import Row

@@ -11,11 +11,11 @@ from typing import Any
 
 from infra.errors import ModelMissing, NotFound, Unavailable
 from infra.telemetry import logger
-from serving.backends.contract import Backend
-from serving.contracts import ModelRef, missing_sentence
-from serving.versions import Catalogue, ModelVersion
+from serving.backends.backend import Backend
+from serving.registry.versions import Catalogue, ModelRef, ModelVersion
+from serving.roles import missing_sentence
 
-log = logger("serving.shelf")
+log = logger("serving.model_cache")
 
 
 @dataclass
@@ -25,8 +25,8 @@ class _Entry:
     retired: bool = False
 
 
-class Shelf:
-    """Loads versions when they are first asked for, and puts away what was not used for longest.
+class ModelCache:
+    """Loads versions when they are first asked for, and closes the least recently used.
 
     A version in use is never closed under its users: it is closed when the last of them is done. Used from one
     event loop; loading and closing happen in threads.
@@ -64,16 +64,16 @@ class Shelf:
             ModelMissing: the role has no model, or its weights are not on this machine.
         """
         entry = await self._entry(version)
-        entry.users += 1  # before the next await, or another call could put it away
+        entry.users += 1  # before the next await, or another call could evict it
         try:
-            await self._put_away()
+            await self._evict()
             yield entry.backend
         finally:
             entry.users -= 1
             if entry.retired and not entry.users:
                 await asyncio.shield(asyncio.to_thread(entry.backend.close))
             elif not entry.users:
-                await self._put_away()
+                await self._evict()
 
     async def refresh(self) -> ModelRef:
         """Read the champion anew; a new one is loaded and tested beside the old one, and only then serves."""
@@ -83,7 +83,7 @@ class Shelf:
             raise ModelMissing(missing_sentence(self.role), role=self.role)
         await self._load(champion.ref.version)
         self._champion = champion.ref.version
-        await self._put_away()
+        await self._evict()
         return champion.ref
 
     async def close(self) -> None:
@@ -135,14 +135,14 @@ class Shelf:
             raise ModelMissing(missing_sentence(self.role), role=self.role)
         raise NotFound(f"There is no version '{version}' of the role {self.role}. Known versions: {known}.", role=self.role)
 
-    async def _put_away(self) -> None:
+    async def _evict(self) -> None:
         idle = [v for v, entry in self._loaded.items() if v != self._champion and not entry.users]
         for version in idle[: max(0, len(self._loaded) - self._keep)]:
             await self._retire(version)
 
     async def _retire(self, version: str) -> None:
         entry = self._loaded.pop(version, None)
-        if entry is None:  # another call put it away meanwhile
+        if entry is None:  # another call evicted it meanwhile
             return
         entry.retired = True
         if not entry.users:
