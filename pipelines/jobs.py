@@ -114,7 +114,7 @@ class Jobs:
         """
 
         def work(session: Session) -> tuple[list[AnalysisJob], int]:
-            wanted = [AnalysisJob.owner_id == owner_id]
+            wanted: list[Any] = [col(AnalysisJob.owner_id) == owner_id]
             if pipeline:
                 wanted.append(AnalysisJob.pipeline == pipeline)
             if states:

@@ -94,7 +94,7 @@ def learning_rate(progress: float) -> float:
     return progress / 0.06 if progress < 0.06 else max(0.0, (1 - progress) / 0.94)
 
 
-def batches(rounds: Rounds, tokens: PairTokens, options: Options, seed: int) -> Iterator[tuple[PairBatch, np.ndarray, np.ndarray]]:
+def batches(rounds: Rounds, tokens: PairTokens, batch_tokens: int, seed: int) -> Iterator[tuple[PairBatch, np.ndarray, np.ndarray]]:
     """Endless batches, the numbers of their labels, and which pairs a teacher would be asked of."""
     rng = random.Random(seed)
     while True:
@@ -103,7 +103,7 @@ def batches(rounds: Rounds, tokens: PairTokens, options: Options, seed: int) -> 
             pool = pairs[start : start + POOL]
             labels = np.array([LABEL_NUMBER[pair.label] for pair in pool])
             taught = np.array([pair.source.split("/")[0] in TAUGHT for pair in pool])
-            found = list(tokens.batches([(pair.claim, pair.passage) for pair in pool], batch_tokens=options.batch_tokens))
+            found = list(tokens.batches([(pair.claim, pair.passage) for pair in pool], batch_tokens=batch_tokens))
             rng.shuffle(found)
             yield from ((batch, labels[batch.rows], taught[batch.rows]) for batch in found)
 
@@ -238,7 +238,7 @@ class Training:
 
 
 @torch.no_grad()
-def logits_of(network: CrossEncoder, tokens: PairTokens, pairs: list[Example], device: str = "cpu") -> np.ndarray:
+def logits_of(network: torch.nn.Module, tokens: PairTokens, pairs: list[Example], device: str = "cpu") -> np.ndarray:
     """float32 ``(pairs, 3)``."""
     found = np.zeros((len(pairs), len(ENTAILMENT_LABELS)), np.float32)
     for batch in tokens.batches([(pair.claim, pair.passage) for pair in pairs]):
@@ -286,7 +286,7 @@ def _loop(training: Training, log: Any) -> None:
     options = training.options
     rounds = Rounds(training.data, mix=MIXES[options.mix])
     # The clock is in the seed: a resumed run must not see the same round again.
-    stream = batches(rounds, training.tokens, options, int(time.time()) + options.seed)
+    stream = batches(rounds, training.tokens, options.batch_tokens, int(time.time()) + options.seed)
     began = time.time() - training.elapsed
     saved = exported = shown = time.time()
     recent: list[float] = []

@@ -171,7 +171,7 @@ def run(options: ReaderOptions) -> ReaderTraining:
     mlflow.set_experiment("entailment-reader")
     with mlflow.start_run(run_name=f"train {time.strftime('%Y-%m-%d %H:%M')}"):
         mlflow.log_params({key: str(value) for key, value in vars(options).items()})
-        stream = batches(Rounds(data, mix=MIXES["reader"]), training.tokens, options, int(time.time()) + options.seed)
+        stream = batches(Rounds(data, mix=MIXES["reader"]), training.tokens, options.batch_tokens, int(time.time()) + options.seed)
         began = time.time() - training.elapsed
         saved = shown = time.time()
         recent: list[float] = []

@@ -26,8 +26,8 @@ SHOWN = {"overlay.png", "report.pdf"}
 class ImagingOptions(JobOptions):
     """Choices for the analysis of a scan."""
 
-    volume_index: int | None = Field(None, ge=0, le=1_000_000, description="Which volume of a file with several, from 0.")
-    series: int | None = Field(None, ge=1, le=1_000_000, description="Which DICOM series of several, from 1.")
+    volume_index: int | None = Field(default=None, ge=0, le=1_000_000, description="Which volume of a file with several, from 0.")
+    series: int | None = Field(default=None, ge=1, le=1_000_000, description="Which DICOM series of several, from 1.")
 
 
 class AnalyzeRequest(BaseModel):

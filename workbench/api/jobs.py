@@ -90,7 +90,7 @@ def job_routes(services: Services) -> APIRouter:
     @routes.post("/{job_id}/retry", status_code=202, summary="Retry as a new job")
     async def retry(job_id: str, user: Someone, asked: RetryRequest | None = None) -> JSONResponse:
         asked = asked or RetryRequest(from_stage=None)
-        job = await services.jobs.retry(job_id, asked.from_stage, dict(asked.models), owner_id=user.id)
+        job = await services.jobs.retry(job_id, asked.from_stage, {**asked.models}, owner_id=user.id)
         return JSONResponse(job_view(job), status_code=202)
 
     @routes.websocket("/{job_id}/events")

@@ -54,7 +54,7 @@ def knowledge_routes(services: Services) -> APIRouter:
     @routes.post("/search", summary="Search several collections")
     async def search_several(asked: SearchSeveral, user: Someone) -> JSONResponse:
         began = time.perf_counter()
-        found = await knowledge.search_collections(services, user, asked.collections, asked.query, asked.k, asked.filters, asked.config)
+        found = await knowledge.search_collections(services, user, asked.collections, asked.query, asked.k, {**asked.filters}, asked.config)
         return JSONResponse({"config": asked.config, "passages": [one.as_dict() for one in found], "seconds": _since(began)})
 
     @routes.get("/documents", summary="Documents with a name or ID, in all collections you can read")
@@ -121,7 +121,7 @@ def knowledge_routes(services: Services) -> APIRouter:
             raise InvalidInput("Send either 'query' or 'queries'.")
         began = time.perf_counter()
         queries = asked.queries if asked.queries is not None else [asked.query or ""]
-        found = await knowledge.search_many(services, user, collection, queries, asked.k, asked.filters, asked.config)
+        found = await knowledge.search_many(services, user, collection, queries, asked.k, {**asked.filters}, asked.config)
         answers = [[passage.as_dict() for passage in passages] for passages in found]
         said: dict[str, Any] = {"answers": answers} if asked.queries is not None else {"query": asked.query, "passages": answers[0]}
         return JSONResponse({"collection": collection, "config": asked.config, **said, "seconds": _since(began)})

@@ -18,8 +18,8 @@ class ReadRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str | None = Field(None, description="Only this notification.")
-    job: str | None = Field(None, description="Only the notifications of this job.")
+    id: str | None = Field(default=None, description="Only this notification.")
+    job: str | None = Field(default=None, description="Only the notifications of this job.")
 
 
 def notification_routes(services: Services) -> APIRouter:

@@ -58,7 +58,7 @@ def question_routes(services: Services) -> APIRouter:
     @routes.post("/query", summary="Ask (server-sent events where 'Accept: text/event-stream' asks for them)")
     async def query(asked: Question, request: Request, user: Someone) -> Response:
         stream = questions.ask(
-            services, user, asked.question, asked.collections, conversation=asked.conversation, filters=asked.filters,
+            services, user, asked.question, asked.collections, conversation=asked.conversation, filters={**asked.filters},
             config=asked.config, writer=asked.writer,
         )  # fmt: skip
         if "text/event-stream" in request.headers.get("accept", ""):

@@ -68,7 +68,7 @@ def test_of_citations_the_teachers_word_is_learnt_and_of_the_rest_the_label(smal
     training = train.Training(options, Data(small_data))
     batch, labels, taught = next(
         found
-        for found in train.batches(Rounds(training.data, mix=MIXES["compliance"]), training.tokens, options, seed=1)
+        for found in train.batches(Rounds(training.data, mix=MIXES["compliance"]), training.tokens, options.batch_tokens, seed=1)
         if 0 < found[2].sum() < len(found[2])
     )
     ids, kinds = torch.from_numpy(batch.ids), torch.from_numpy(batch.kinds)
