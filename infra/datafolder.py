@@ -3,8 +3,8 @@
 It holds scans, documents and secrets, so only the user whose processes run the workbench may enter it (mode 0700):
 
 - A folder that is not there is made so.
-- A folder of this user that others may enter is closed to them if it is empty, or if the workbench made it (it has one
-  of the workbench's own files, ``OWN_FILES``, that belongs to this user).
+- A folder of this user that others may enter is closed to them if it is empty, or if the workbench made it: it has one
+  of the workbench's own files, ``OWN_FILES``, or nothing but folders that a pipeline called from Python leaves, ``OWN_FOLDERS``.
 - A folder that belongs to another user, or that others may enter and that has other things in it (a home folder, /tmp, a
   project), is refused and left as it is.
 
@@ -27,6 +27,7 @@ from pathlib import Path
 from infra.errors import ConfigurationError, Conflict, StorageFull
 
 OWN_FILES = ("lock", "secret", "workbench.sqlite")
+OWN_FOLDERS = ("cache", "logs", "objects", "work")
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 LONGEST_SOCKET_PATH = 100  # the smallest limit of the systems we run on is 103 bytes
 
@@ -94,9 +95,8 @@ class DataFolder:
             raise ConfigurationError(f"The file system of {self.home} keeps no access rights. Name a folder on another one with --home.")
 
     def _is_own(self) -> bool:
-        with os.scandir(self.home) as entries:
-            if next(entries, None) is None:
-                return True
+        if all(path.name in OWN_FOLDERS and path.is_dir() for path in self.home.iterdir()):
+            return True
         for name in OWN_FILES:
             with contextlib.suppress(OSError):
                 kind = (self.home / name).lstat()

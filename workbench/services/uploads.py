@@ -90,9 +90,9 @@ async def forget_uploads(services: Services, ids: Sequence[str]) -> None:
 @contextlib.contextmanager
 def _held(services: Services, key: str) -> Iterator[None]:
     """Keeps a row and its bytes together: who adds or deletes an upload of this content waits for whoever does so now."""
-    folder = services.folder.home / "incoming"
+    folder = services.folder.home / "locks"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(folder / f"lock-{key[:2]}", "a") as file:
+    with open(folder / f"upload-{key[:2]}", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

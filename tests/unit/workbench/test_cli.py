@@ -103,7 +103,8 @@ def test_a_running_workbench_analyses_each_sequence_and_they_are_merged_here(tmp
 def test_models_are_named_by_role_and_version():
     assert refusal(run(app, ["models", "promote", "nonsense/1", "--json"]))["code"] == "invalid_input"
     assert refusal(run(app, ["models", "rollback", "spleen", "--json"]))["code"] == "invalid_input"
-    assert run(app, ["models", "register", "/nowhere/at/all", "--role", "segmentation"]).exit_code == 2
+    missing = run(app, ["models", "register", "/nowhere/at/all", "--role", "segmentation", "--json"])
+    assert refusal(missing)["code"] == "not_found" and "/nowhere/at/all" in missing.output
 
 
 def test_no_jobs_yet():
