@@ -40,7 +40,7 @@ class WriteOptions:
     max_tokens: int = 512
     temperature: float = 0.0
     stop: tuple[str, ...] = ()
-    repetition_penalty: float = 1.05
+    repetition_penalty: float = 1.1
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1 or self.temperature < 0 or not 1 <= self.repetition_penalty <= 2:

@@ -34,7 +34,8 @@ async def test_greedy_is_reproducible_and_the_last_delta_has_the_totals(backend)
     first = await deltas(backend, "What is the capital of France?")
     again = await deltas(backend, "What is the capital of France?")
     text = "".join(delta.text for delta in first)
-    assert "Paris" in text and text == "".join(delta.text for delta in again)
+    assert text == "The capital of France is Paris."  # what transformers writes with the same file, float32
+    assert text == "".join(delta.text for delta in again)
     assert first[-1].finish == "stop" and first[-1].tokens > 3 and all(delta.finish is None for delta in first[:-1])
 
 
