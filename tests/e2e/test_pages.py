@@ -169,7 +169,7 @@ def test_three_d_tab_opens_or_says_why_not(person: Callable[..., Visitor]) -> No
     page.locator("body[data-ready]").wait_for()
     page.evaluate("HTMLCanvasElement.prototype.getContext = () => null")  # as a browser without WebGL
     page.locator("#tab-volume").click()
-    expect(page.locator("#volume-note")).to_contain_text("planes work without it")
+    expect(page.locator("#volume-note")).to_contain_text("does not need WebGL")
     page.locator("#tab-planes").click()
     expect(page.locator("#planes")).to_be_visible()
 
@@ -193,14 +193,14 @@ def test_the_sequences_of_one_visit_become_one_study(person: Callable[..., Visit
     for scan in scans:
         scan.write_text(scan.name)
     page = person(width=390).open("/cohorts")
-    page.get_by_label("These are the sequences of one visit").check()
+    page.get_by_label("Sequences of one visit").check()
     page.locator("#drop input[type=file]").set_input_files(scans[:1])
-    expect(page.locator(".toast-body")).to_contain_text("One scan alone is no study")
+    expect(page.locator(".toast-body")).to_contain_text("A study needs at least two sequences")
     expect(page.locator("#drop [data-testid=upload-text]")).to_be_visible()  # empty again: the first drop has been dealt with
     page.locator("#drop input[type=file]").set_input_files(scans)
     page.wait_for_url("**/cohorts?cohort=*")
     expect(page.locator(".wb-study .wb-said")).to_have_text("No lesion detected in FLAIR and T1.", timeout=120_000)
-    expect(page.locator(".wb-study")).to_contain_text("T1: turned by 0.0 degrees")
+    expect(page.locator(".wb-study")).to_contain_text("rotation 0.0°")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     with page.expect_download() as download:
         page.get_by_role("link", name="Study (JSON)").click()

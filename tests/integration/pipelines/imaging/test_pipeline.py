@@ -193,7 +193,7 @@ async def test_every_stage_can_be_begun_again_with_the_same_result(tmp_path: Pat
         assert first == second, stage.name
         json.dumps(second, allow_nan=False)
         state |= await stage.run(replace(context), dict(state))
-    assert state["notification"].startswith("A scan: the report is ready.")
+    assert state["notification"].startswith("A scan: report ready.")
     assert set(state["artifacts"]) == {*FILES, "scan.nii.gz"} and len(json.dumps(state)) < 40_000
 
 
@@ -236,7 +236,7 @@ def test_a_folder_of_an_enhanced_file_a_missing_file_and_no_model(tmp_path: Path
     assert (tmp_path / "series" / "one.dcm").exists()  # a person's own file is never removed
     with pytest.raises(NotFound):
         analyze(tmp_path / "nothing.nii", settings=settings, roles=Roles(segmentation=EllipsoidSegmentation()))
-    with pytest.raises(ModelMissing, match="nothing was measured"):
+    with pytest.raises(ModelMissing, match="no segmentation model is installed"):
         analyze(tmp_path / "series", settings=settings, roles=Roles())
 
 
