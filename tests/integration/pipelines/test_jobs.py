@@ -256,14 +256,14 @@ async def test_another_model_from_a_stage_on_is_a_new_job_that_keeps_what_was_fi
     (result,) = house.rows(AnalysisResult, again.id)
     assert result.summary == {"seen": OLD.plan} and result.models == [{"role": "segmentation", "version": "2"}]
     assert house.rows(AnalysisResult, job.id)[0].models == [{"role": "segmentation", "version": "1"}]
-    with pytest.raises(InvalidInput, match="no stage 'nowhere'"):
+    with pytest.raises(InvalidInput, match="Unknown stage 'nowhere'"):
         await house.jobs.retry(job.id, "nowhere")
 
 
 async def test_a_failed_job_goes_on_where_it_failed(house):
     job, path = await house.submit(fail={"removed": ["corrupt_file", 1]})
     await house.jobs.wait(job.id)
-    with pytest.raises(InvalidInput, match="never finished the stage 'removed'"):
+    with pytest.raises(InvalidInput, match="has not finished stage 'removed'"):
         await house.jobs.retry(job.id, "last")
     again = await house.jobs.retry(job.id)
     assert (await house.jobs.wait(again.id)).state == "done"
