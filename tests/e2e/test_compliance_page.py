@@ -168,7 +168,7 @@ def test_requirements_are_edited_merged_and_switched_off(person: Callable[..., V
     row.get_by_role("button", name="Save").click()
     expect(table.locator(".wb-severity.s4")).to_have_count(1)
     row.get_by_role("button", name="Disable").click()
-    expect(row).to_contain_text("off")
+    expect(row).to_contain_text("disabled")
     expect(page.locator(".wb-title")).to_contain_text("1 disabled")
     row.get_by_role("button", name="Enable").click()
     expect(page.locator(".wb-title")).not_to_contain_text("disabled")

@@ -143,6 +143,10 @@ def test_from_an_empty_collection_to_none(person: Callable[..., Visitor], tmp_pa
 
 def test_another_persons_address_shows_nothing(person: Callable[..., Visitor]) -> None:
     visitor = person()
-    for query in ("collection=0123456789abcdef", "job=0123456789abcdef", "collection=0123456789abcdef&document=x"):
+    for query, missing in (
+        ("collection=0123456789abcdef", "Collection not found"),
+        ("job=0123456789abcdef", "Collection not found"),
+        ("collection=0123456789abcdef&document=x", "Document not found"),
+    ):
         page = visitor.open(f"/knowledge?{query}")
-        expect(page.locator(".wb-empty")).to_contain_text("at this address")
+        expect(page.locator(".wb-empty")).to_contain_text(missing)

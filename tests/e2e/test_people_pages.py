@@ -51,7 +51,7 @@ def test_a_person_is_added_signs_in_makes_a_token_and_is_disabled(
     ada = visit(harness.url).page()
     ada.goto(link)
     ada.get_by_label("New password").fill("a long enough one")
-    ada.get_by_role("button", name="Set the password").click()
+    ada.get_by_role("button", name="Set password").click()
     ada.locator("summary[data-me]", has_text="Ada Lovelace").click()
     expect(ada.get_by_role("link", name="People")).to_be_hidden()
     ada.get_by_role("link", name="Settings").click()

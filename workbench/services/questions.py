@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from sqlmodel import Session
 from infra.database import as_utc
 from infra.database.tables import User
 from infra.database.tables_questions import Conversation
-from infra.errors import InvalidInput, NotFound
+from infra.errors import InvalidInput
 from infra.telemetry import logger
 from knowledge.library import find_collection as find_row
 from pipelines.questions import Answer, Answered, AnswerOptions, Piece, Said, Searched, answer_stream, records
@@ -97,11 +96,14 @@ async def ask(
 
 
 async def list_choices(services: Services, user: User, collections: Sequence[str], limit: int = 500) -> list[DocumentCard]:
-    """The searchable documents of these collections that the person may read, by name; at most ``limit`` of each."""
+    """The searchable documents of these collections, by name; at most ``limit`` of each.
+
+    Raises:
+        NotFound: one of the collections is not there, or this person may not read it.
+    """
     found: list[DocumentCard] = []
     for collection in collections[:MOST_COLLECTIONS]:
-        with contextlib.suppress(NotFound):  # deleted, or no longer shared, since the page was opened
-            found += [card for card in (await list_documents(services, user, collection, limit=limit))[0] if card.chunks]
+        found += [card for card in (await list_documents(services, user, collection, limit=limit))[0] if card.chunks]
     return found
 
 

@@ -165,7 +165,9 @@ def ask_page(services: Services, blocks: gr.Blocks) -> None:
         }
 
     async def choices(user: User, chosen: list[str], kept: list[str]) -> gr.Dropdown:
-        found = await questions.list_choices(services, user, chosen)
+        # A collection may have been deleted, or no longer be shared, since the page was opened.
+        readable = {card.id for card in await knowledge.list_collections(services, user)}
+        found = await questions.list_choices(services, user, [one for one in chosen if one in readable])
         several = len({card.collection_id for card in found}) > 1
         named = [
             (f"{card.document} ({card.collection})" if several else card.document, f"{card.collection_id} {card.id}") for card in found

@@ -231,5 +231,5 @@ def delete_collection_html(card: CollectionCard) -> str:
     return (
         '<p class="wb-quiet">Deletes all files, texts and chunks of the collection. Answers that cite it '
         "keep the quoted passages, in the conversation and its MLflow trace, until the conversation is deleted.</p>"
-        f'<button type="button" class="wb-button small wb-danger" data-do="delete" data-ask="{escape(ask)}">Delete the collection</button>'
+        f'<button type="button" class="wb-button small wb-danger" data-do="delete" data-ask="{escape(ask)}">Delete collection</button>'
     )

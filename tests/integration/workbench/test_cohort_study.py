@@ -164,7 +164,7 @@ def test_a_cohort_of_many_people_has_no_study(running: Running) -> None:
         cohort = client.post("/imaging/cohorts", json={"title": "Many"}).json()
         assert cohort["study"] is None
         answer = client.get(f"/imaging/cohorts/{cohort['id']}/files/study.json")
-        assert answer.status_code == 404 and "no study" in answer.json()["detail"]
+        assert answer.status_code == 404 and "not a multi-sequence study" in answer.json()["detail"]
 
 
 def files_of(running: Running, cohort: str) -> list:

@@ -44,7 +44,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/mlops/matches/{match_id}/review"): {"json": {"verdict": "satisfied", "reason": "because"}},
 }
 # Path parameters that are no ids of anything of a person's.
-FREE = {"name": "report.json", "person": "mallory", "version": "1", "token": "x"}
+FREE = {"name": "report.json", "person": "mallory", "version": "1", "token": "x", "method": "embed"}
 
 
 @dataclass
