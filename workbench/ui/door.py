@@ -35,9 +35,10 @@ from workbench.ui.page_sessions import PageSessions
 API = "/gradio_api/"
 # What every page loads: the program's own files, and Gradio's description of its pages and events.
 LOADED = {
-    *("/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"),
+    *("/config", "/theme.css", "/manifest.json", "/robots.txt"),
     *(API + name for name in ("theme.css", "info", "app_id", "startup-events")),
 }
+FOR_STRANGERS = {"/favicon.ico"}  # the sign-in page asks for it
 LOADED_BELOW = ("/assets/", "/static/", "/svelte/")
 MOST_IN_AN_EVENT = 4 << 20
 
@@ -79,6 +80,9 @@ class Door:
         if scope["type"] != "http":  # Gradio's pages use no WebSocket
             await receive()
             await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["path"] in FOR_STRANGERS and scope["method"] in ("GET", "HEAD"):
+            await self.app(scope, receive, send)
             return
         try:
             await self._handler(scope)(scope, receive, send, _person(scope))

@@ -230,6 +230,13 @@ def opened_page(site: Site) -> tuple[str, str]:
     return session, answer.json()["event_id"]
 
 
+def test_a_stranger_gets_the_icon_of_the_sign_in_page_and_nothing_else_of_gradio(site: Site):
+    with site.running.stranger() as stranger:
+        assert stranger.get("/favicon.ico").status_code == 200
+        for path in ("/config", "/theme.css", "/robots.txt", "/gradio_api/info", "/gradio_api/app_id"):
+            assert stranger.get(path).status_code == 401, path
+
+
 def test_a_page_answers_the_person_who_opened_it_alone(site: Site):
     session, event_id = opened_page(site)
     other_session = secrets.token_hex(6)
