@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -56,7 +57,14 @@ class Role:
     call_items: ClassVar[int] = 1024
 
     def check(self, *arguments: Any) -> tuple[Any, ...]:
-        """The arguments as the backend takes them. Raises InvalidInput where they are not what the role takes."""
+        """The arguments as the backend takes them. Raises InvalidInput where they are not what the role takes.
+
+        By default only their number is checked, against the method of :attr:`backend`.
+        """
+        try:
+            inspect.signature(getattr(self.backend, self.method)).bind(None, *arguments)
+        except TypeError as error:
+            raise InvalidInput(f"The method {self.method} of the role {self.name} was given the wrong arguments: {error}.") from error
         return arguments
 
     def answer(self, computed: Any, model: ModelRef) -> Any:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import orjson
@@ -54,6 +54,14 @@ class Pair(BaseModel):
 
 class EntailRequest(Asked):
     pairs: list[Pair] = Field(max_length=1024, description="Pairs of a claim and a passage.")
+
+
+class CallRequest(BaseModel):
+    """A call of a role from another package: its own fields, as the role's description names them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    version: str | None = Field(default=None, max_length=100, description="Version of the role's model; by default the champion.")
 
 
 class Turn(BaseModel):
@@ -122,13 +130,13 @@ def model_routes(services: Services) -> APIRouter:
         found = await role.segment(volume, version=version or form.fields.get("version"))
         return await asyncio.to_thread(_npz, found)
 
-    @routes.post("/{name}/{method}", summary="Any other role that answers at once, as its description says")
-    async def call(name: str, method: str, body: dict[str, Any]) -> JSONResponse:
+    @routes.post("/{name}/{method}", summary="Call a role from another package")
+    async def call(name: str, method: str, asked: CallRequest) -> JSONResponse:
         role = known_roles().get(name)
         if role is None or role.method != method or role.kind == "stream":
             raise NotFound(f"There is no /models/{name}/{method}. `GET /models` lists the roles.")
-        arguments = role.check(*role.from_json(body))
-        answer = await getattr(services.roles.require(name), method)(*arguments, version=body.get("version"))
+        arguments = role.check(*role.from_json(asked.model_extra or {}))
+        answer = await getattr(services.roles.require(name), method)(*arguments, version=asked.version)
         return JSONResponse(role.answer_to_json(answer))
 
     return routes

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from infra.errors import InvalidInput, TooLarge
+from serving.backends.backend import Backend
 from serving.backends.model_cache import ModelCache
 from serving.cluster.remote import RemoteRole
 from serving.cluster.replica import Replica
@@ -17,6 +18,7 @@ from serving.local import LocalRole
 from serving.registry.versions import Catalogue
 from serving.roles import known_roles
 from serving.roles.llm import Delta, LanguageBackend, Message, WriteOptions
+from serving.roles.role import Role
 from tests.unit.serving.fakes import WordEmbedding, catalogue, place, version
 
 
@@ -74,3 +76,17 @@ async def test_a_role_that_streams_is_iterated_over(tmp_path: Path) -> None:
     caller: Any = RemoteRole(known_roles()["llm"], Handle(replica("llm", Echo, known, tmp_path)))
     pieces = [piece async for piece in caller.write([Message("user", "one two three")], WriteOptions(max_tokens=2))]
     assert [piece.text for piece in pieces] == ["one", "two", ""] and pieces[-1].finish == "stop"
+
+
+@pytest.mark.parametrize("arguments", [(), ("one", "two")])
+def test_a_role_without_a_check_of_its_own_refuses_the_wrong_number_of_arguments(arguments: tuple[str, ...]) -> None:
+    class ShoutBackend(Backend):
+        def shout(self, text: str) -> str:
+            return text.upper()
+
+    class Shout(Role):
+        name, method, backend, missing = "shout", "shout", ShoutBackend, "No model for shouting is installed."
+
+    assert Shout().check("one") == ("one",)
+    with pytest.raises(InvalidInput, match="wrong arguments"):
+        Shout().check(*arguments)
