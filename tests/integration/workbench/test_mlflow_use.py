@@ -39,10 +39,10 @@ def house(tmp_path_factory) -> Iterator[House]:
 
 def client_of(house: House, person: Person, monkeypatch) -> MlflowClient:
     """As the README says: the gateway's address, and a token of the workbench."""
+    mlflow.set_tracking_uri(None)  # forgets the address that an earlier test set, and with it the variable
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{house.running.url}/mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", person.token)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    mlflow.set_tracking_uri(None)
     return MlflowClient(f"{house.running.url}/mlflow", f"{house.running.url}/mlflow")
 
 
