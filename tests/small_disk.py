@@ -28,14 +28,14 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
             subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
 
 
-def fill(folder: Path) -> None:
-    """Take all space that is left. SQLite's logs are emptied before: what they have taken could be written over."""
+def fill(folder: Path, *, leave: int = 0) -> None:
+    """Take all space but ``leave`` bytes. SQLite's logs are emptied before: what they have taken could be written over."""
     for database in folder.glob("*.sqlite"):
         with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with contextlib.suppress(OSError), open(folder / BALLAST, "ab", buffering=0) as file:
-        while shutil.disk_usage(folder).free:
-            os.write(file.fileno(), bytes(min(1 << 20, shutil.disk_usage(folder).free)))
+        while (left := shutil.disk_usage(folder).free - leave) > 0:
+            os.write(file.fileno(), bytes(min(1 << 20, left)))
 
 
 def free(folder: Path) -> None:
