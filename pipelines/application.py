@@ -1,4 +1,4 @@
-"""The pipelines' part of the Serve application: the runner at its root, over a stage host a pipeline, over the librarian
+"""The pipelines' part of the Serve application: the runner at its root, over one stage worker per pipeline, over the librarian
 and the models."""
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from ray.serve import Application
 
 from infra.settings import Settings, load_settings
 from pipelines.catalog import CATALOG, Catalog
-from pipelines.host import StageHost
 from pipelines.librarian.remote import LIBRARIAN
 from pipelines.librarian.replica import LibrarianReplica
 from pipelines.runner import Runner
+from pipelines.stage_worker import StageWorker
 from serving.cluster.application import deployment_options, portable
 
 
@@ -31,11 +31,11 @@ def compose(models: Mapping[str, Application], *, settings: Settings | None = No
     alone = {**_options(settings, LIBRARIAN), "num_replicas": 1}
     librarian = serve.deployment(LibrarianReplica).options(**alone).bind(settings, dict(models))
     staff = {**models, LIBRARIAN: librarian}
-    hosts = {
-        name: serve.deployment(StageHost).options(**_options(settings, name)).bind(name, settings, catalog, staff)
+    workers = {
+        name: serve.deployment(StageWorker).options(**_options(settings, name)).bind(name, settings, catalog, staff)
         for name in catalog.names()
     }
-    return serve.deployment(Runner).options(**_options(settings, "runner")).bind(settings, hosts, stage_limits(catalog))
+    return serve.deployment(Runner).options(**_options(settings, "runner")).bind(settings, workers, stage_limits(catalog))
 
 
 def stage_limits(catalog: Catalog) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""What the runner tells a stage host, and what it is told back. Light imports; both sides pickle these."""
+"""What the runner tells a stage worker, and what it is told back. Light imports; both sides pickle these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Serve deployment that keeps jobs going: durable workflows by DBOS, each step of which calls a stage host.
+"""The Serve deployment that keeps jobs going: durable workflows by DBOS, each step of which calls a stage worker.
 
 Killed, it comes back and takes up where the database says it was. So it imports little, and computes nothing.
 """
@@ -56,17 +56,17 @@ class Runner:
 
     Args:
         settings: the program's.
-        hosts: the stage host of each pipeline.
+        workers: the stage worker of each pipeline.
         limits: pipeline to stage to seconds, where a stage has a time limit of its own.
     """
 
     async def __init__(
-        self, settings: Settings, hosts: Mapping[str, DeploymentHandle], limits: Mapping[str, Mapping[str, float]] | None = None
+        self, settings: Settings, workers: Mapping[str, DeploymentHandle], limits: Mapping[str, Mapping[str, float]] | None = None
     ) -> None:
         began = time.monotonic()
         keep_replica_private()
         log_to_folder(DataFolder(settings.home).logs, level=settings.telemetry.level, component="pipelines-runner")
-        self._hosts = dict(hosts)
+        self._workers = dict(workers)
         self._limits = dict(limits or {})
         self._policy = RetryPolicy.of(settings.jobs)
         self._database = Database(settings.database_url)
@@ -178,10 +178,10 @@ class Runner:
     async def _stage(
         self, job_id: str, pipeline: str, plan: list[str], stage: str, state: dict[str, Any], ran: list[float]
     ) -> dict[str, Any]:
-        """The step of one stage: try it, by the rules of :mod:`pipelines.retry`, on the pipeline's host."""
+        """The step of one stage: try it, by the rules of :mod:`pipelines.retry`, on the pipeline's worker."""
         began = time.monotonic()
-        host = self._hosts.get(pipeline)
-        if host is None:
+        worker = self._workers.get(pipeline)
+        if worker is None:
             raise ConfigurationError(f"This version of the program has no pipeline '{pipeline}'.")
         policy = self._policy.within(self._limits.get(pipeline, {}).get(stage))
 
@@ -200,7 +200,7 @@ class Runner:
                 attempt=number,
                 correlation_id=correlation_id(),
             )
-            response = host.run.remote(call)
+            response = worker.run.remote(call)
             try:
                 answer: StageAnswer = await response
             except asyncio.CancelledError:

@@ -31,7 +31,7 @@ POLICIES = "".join(f"# Rule {n}\n\nThe supplier must report incident class {n} w
 CONTRACT = (
     "# Contract {n}\n\nThe supplier reports incidents of class 1 within two days. The supplier shall not report incident class {n}.\n"
 )
-NAMES = ("ServeReplica", "ServeController", "raylet", "gcs_server", "workbench.host", "mlflow", "serving.cluster.head")
+NAMES = ("ServeReplica", "ServeController", "raylet", "gcs_server", "workbench.gateway_process", "mlflow", "serving.cluster.head")
 
 
 class Load:

@@ -130,7 +130,7 @@ def test_a_gigabyte_does_not_grow_the_gateway(person: Callable[..., Visitor], ho
     with big.open("wb") as file:
         file.write(io.BytesIO(header.binaryblock).getvalue())
         file.truncate(1_000_000_000)  # sparse: a shorter file than its header says is refused after it came
-    gateway = next(iter(house.workbench.find("workbench.host")), None)
+    gateway = next(iter(house.workbench.find("workbench.gateway_process")), None)
     assert gateway is not None, [process.cmdline() for process in house.workbench.processes()]
     before = peak = gateway.memory_full_info().pss
     page = person().open("/imaging")

@@ -87,7 +87,7 @@ def test_killed_runner(workbench: RunningWorkbench) -> None:
 def test_killed_gateway(workbench: RunningWorkbench) -> None:
     job = begin(workbench)
     wait_for_stage(workbench, job, "segment")
-    (gateway,) = workbench.find("workbench.host")
+    (gateway,) = workbench.find("workbench.gateway_process")
     gateway.kill()
     assert wait_for_end(workbench, job)["state"] == "done"
     assert_nothing_ran_twice(workbench, job, interrupted="")

@@ -81,7 +81,7 @@ def down(home: Home = None) -> None:
 
 
 def logs(
-    component: Annotated[str | None, typer.Argument(help="gateway, ray, mlflow, opening, or a replica's name; by default all.")] = None,
+    component: Annotated[str | None, typer.Argument(help="gateway, ray, mlflow, bootstrap, or a replica's name; by default all.")] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines come.")] = False,
     lines: Annotated[int, typer.Option("-n", help="Lines of each log to begin with.")] = 20,
     home: Home = None,

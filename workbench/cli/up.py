@@ -24,10 +24,10 @@ def up(
     """Start the workbench and keep it running until Ctrl-C."""
     with refusals():
         from infra.settings import load_settings
+        from workbench.supervisor.banner import Banner
         from workbench.supervisor.supervisor import Supervisor
-        from workbench.supervisor.welcome import Welcome
 
         gateway = {name: value for name, value in (("port", port), ("host", host)) if value is not None}
         settings = load_settings(profile=profile, home=home, gateway=gateway or None)
         note(f"Workbench, data in {settings.home.resolve()} (profile {settings.profile})")
-        asyncio.run(Supervisor(settings, say=note, welcome=Welcome(note, sample=sample)).run())
+        asyncio.run(Supervisor(settings, say=note, banner=Banner(note, sample=sample)).run())

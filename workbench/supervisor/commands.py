@@ -46,15 +46,15 @@ def ray_child(settings: Settings) -> Child:
     return Child("ray", head_command(), head_environment(settings) | environment(settings), _log(settings, "ray"))
 
 
-def opening_child(settings: Settings, steps: Sequence[str], *, nice: int, log: str) -> Child:
+def bootstrap_child(settings: Settings, steps: Sequence[str], *, nice: int, log: str) -> Child:
     """A short-lived process that runs steps of a start."""
-    command = [sys.executable, "-m", "workbench.supervisor.opening", *steps]
+    command = [sys.executable, "-m", "workbench.supervisor.bootstrap", *steps]
     return Child(log, command, environment(settings), _log(settings, log), nice=nice, reads_output=True)
 
 
 def gateway_child(settings: Settings, descriptor: int) -> Child:
     """The gateway on the supervisor's socket."""
-    command = [sys.executable, "-m", "workbench.host", "--fd", str(descriptor)]
+    command = [sys.executable, "-m", "workbench.gateway_process", "--fd", str(descriptor)]
     return Child("gateway", command, environment(settings), _log(settings, "gateway"), descriptors=(descriptor,))
 
 

@@ -115,8 +115,8 @@ def name_of(pid: int) -> str:
     if words[0].startswith("ray::"):
         return words[0]
     known = {
-        "workbench.host": "gateway",
-        "workbench.supervisor.opening": "opening",
+        "workbench.gateway_process": "gateway",
+        "workbench.supervisor.bootstrap": "bootstrap",
         "mlflow": "mlflow",
         "gcs_server": "ray: gcs_server",
         "raylet": "ray: raylet",

@@ -23,7 +23,7 @@ from infra.errors import Conflict, Unavailable, WorkbenchError, from_dict
 from infra.settings import Settings
 from serving.cluster.head import forget_address, read_address
 from workbench.supervisor.child import Child
-from workbench.supervisor.commands import gateway_child, mlflow_child, opening_child, ray_child
+from workbench.supervisor.commands import bootstrap_child, gateway_child, mlflow_child, ray_child
 from workbench.supervisor.ports import listen
 from workbench.supervisor.processes import end_marked
 from workbench.supervisor.small_http import ask
@@ -41,22 +41,22 @@ class Supervisor:
     Args:
         settings: the program's; ``settings.home`` is the data folder.
         say: gets progress as lines for a person.
-        welcome: awaited once the workbench is ready (the first sample, the address).
+        banner: awaited once the workbench is ready (the first sample, the address).
     """
 
-    def __init__(self, settings: Settings, *, say: Say, welcome: Callable[[Supervisor], Any] | None = None) -> None:
+    def __init__(self, settings: Settings, *, say: Say, banner: Callable[[Supervisor], Any] | None = None) -> None:
         self.settings = settings
         self.folder = DataFolder(settings.home)
         self.say = say
         self.link = ""
         self.ready_after: float | None = None
-        self._welcome = welcome
+        self._banner = banner
         self._began = time.monotonic()
         self._children: dict[str, Child] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._failure: WorkbenchError | None = None
-        self._opening: Child | None = None
+        self._bootstrap: Child | None = None
         self._deployed = asyncio.Event()
         self._socket: socket.socket | None = None
         self._running = Running(os.getpid(), settings.url, None, None, datetime.now(UTC).isoformat())
@@ -82,13 +82,13 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._asked_to_stop)
             try:
-                opening = asyncio.create_task(self._open())
+                bootstrap = asyncio.create_task(self._open())
                 stopped = asyncio.create_task(self._stopping.wait())
-                await asyncio.wait({opening, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                if opening.done() and not self._stopping.is_set():
-                    opening.result()
+                await asyncio.wait({bootstrap, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if bootstrap.done() and not self._stopping.is_set():
+                    bootstrap.result()
                     await self._stopping.wait()
-                opening.cancel()
+                bootstrap.cancel()
                 if self._failure:
                     raise self._failure
             finally:
@@ -111,7 +111,7 @@ class Supervisor:
         if self.settings.ray.address is None:
             self._start_ray()
         self._note()
-        steps = await self._start_opening("prepare", "deploy")
+        steps = await self._start_bootstrap("prepare", "deploy")
         prepared = await self._step(steps, "prepare")
         self.link = prepared["link"]
         self.say(f"Database, owner {prepared['owner']}: {self._seconds()}")
@@ -126,26 +126,26 @@ class Supervisor:
 
     async def _deploy(self, steps: Child) -> None:
         """The start's own deployment; where Ray falls meanwhile, the one that follows its restart takes its place."""
-        self._opening = steps
+        self._bootstrap = steps
         try:
             await self._step(steps, "deploy")
         except WorkbenchError:
-            if self._opening is not None:
+            if self._bootstrap is not None:
                 raise
             await self._deployed.wait()
-        self._opening = None
+        self._bootstrap = None
         self._note()
 
     async def _after_ready(self) -> None:
         # MLflow last: a start needs its processor, and nobody needs MLflow to serve.
         mlflow = asyncio.create_task(self._start_mlflow())
         self._tasks.add(mlflow)
-        if self._welcome is not None:
-            await self._welcome(self)
+        if self._banner is not None:
+            await self._banner(self)
 
     async def _start_mlflow(self) -> None:
         try:
-            await self._step(await self._start_opening("register", nice=10, log="register"), "register")
+            await self._step(await self._start_bootstrap("register", nice=10, log="register"), "register")
         except WorkbenchError as error:
             self.say(f"The embedded models could not be registered in MLflow: {error.message}")
         if self.settings.mlflow.start and self.settings.mlflow.tracking_uri is None:
@@ -153,8 +153,8 @@ class Supervisor:
             self._keep(mlflow_child(self.settings, socket_path), self._child_died)
             self._note(mlflow_socket=str(socket_path))
 
-    async def _start_opening(self, *steps: str, nice: int = 0, log: str = "opening") -> Child:
-        child = opening_child(self.settings, steps, nice=nice, log=log)
+    async def _start_bootstrap(self, *steps: str, nice: int = 0, log: str = "bootstrap") -> Child:
+        child = bootstrap_child(self.settings, steps, nice=nice, log=log)
         await child.start()
         self._children[child.name] = child
         return child
@@ -222,9 +222,9 @@ class Supervisor:
     async def _ray_died(self, child: Child) -> bool:
         """Ray's head is gone, and every replica with it: a new one, the application on it, and a gateway that knows it."""
         self._children.pop(child.name, None)
-        if self._opening:  # it waits for what is gone; two that deploy at once would be in each other's way
-            opening, self._opening = self._opening, None
-            opening.kill()
+        if self._bootstrap:  # it waits for what is gone; two that deploy at once would be in each other's way
+            bootstrap, self._bootstrap = self._bootstrap, None
+            bootstrap.kill()
         gateway = self._children.pop("gateway", None)
         if gateway:
             await gateway.stop(grace=1)
@@ -240,7 +240,7 @@ class Supervisor:
         pause = 1.0
         while not self._stopping.is_set():
             try:
-                await self._step(await self._start_opening("deploy"), "deploy")
+                await self._step(await self._start_bootstrap("deploy"), "deploy")
                 self._note()
                 self.say("Ray, models and pipelines are back")
                 self._deployed.set()

@@ -54,7 +54,7 @@ class Cluster:
                 raise RuntimeError(f"the cluster did not start: {(self.temporary / 'driver.log').read_text()[-3000:]}")
 
     def lines(self, event: str | None = None, **having: Any) -> list[dict[str, Any]]:
-        """The JSON log lines of the runner and the stage hosts, by time."""
+        """The JSON log lines of the runner and the stage workers, by time."""
         found = []
         for path in Path(self.environment["WORKBENCH_HOME"], "logs").glob("pipelines-*.log"):
             for text in path.read_text(errors="replace").splitlines():

@@ -1,6 +1,6 @@
 """A disk that fills under the runner's databases while jobs are at work, and is freed: each job ends or goes on.
 
-The runner, DBOS and SQLite are real, on a tmpfs; only the stage host is called in this process and not over Ray.
+The runner, DBOS and SQLite are real, on a tmpfs; only the stage worker is called in this process and not over Ray.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from tests.small_disk import fill, free, small_disk
 pytestmark = pytest.mark.timeout(150)
 
 
-class Host:
-    """A stage host whose stages leave marks and, as the real one, write events before and after their work."""
+class FakeWorker:
+    """A stage worker whose stages leave marks and, as the real one, write events before and after their work."""
 
     def __init__(self, ledger: Ledger, seconds: float) -> None:
         self.run, self._ledger, self._seconds = self, ledger, seconds
@@ -80,7 +80,7 @@ async def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             session.add(User(id="member", name="member", role="member"))
         monkeypatch.setattr(serve, "get_replica_context", lambda: SimpleNamespace(rank=SimpleNamespace(rank=0)))
         runner = object.__new__(Runner)
-        await runner.__init__(settings, {"trial": Host(Ledger(database), 2.0)})
+        await runner.__init__(settings, {"trial": FakeWorker(Ledger(database), 2.0)})
         made = Jobs(settings, database, Catalog({"trial": "tests.integration.pipelines.trial:OLD"}))
         yield made, settings
         free(home)

@@ -302,7 +302,7 @@ def finished_once(house, job, plan):
         assert "stage started" not in of_stage[of_stage.index("stage finished") :]
 
 
-async def test_a_killed_stage_host_costs_one_try(house):
+async def test_a_killed_stage_worker_costs_one_try(house):
     job, path = await house.submit(kill={"middle": 1})
     assert (await house.jobs.wait(job.id)).state == "done"
     assert marks(path) == ["first", "middle", "middle", "removed", "last"]

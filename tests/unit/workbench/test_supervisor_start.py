@@ -23,38 +23,38 @@ DEPLOYED = """echo '{"step": "deploy"}'"""
 class Shells:
     """Children that are shells: Ray's first head lives as long as ``first_head`` says; what was started, in order."""
 
-    def __init__(self, folder: Path, first_head: str, first_opening: str) -> None:
-        self.folder, self.first_head, self.first_opening = folder, first_head, first_opening
+    def __init__(self, folder: Path, first_head: str, first_bootstrap: str) -> None:
+        self.folder, self.first_head, self.first_bootstrap = folder, first_head, first_bootstrap
         self.started: list[str] = []
 
     def child(self, name: str, script: str) -> Child:
         self.started.append(name)
         log = self.folder / f"{name}.log"
-        return Child(name, ["sh", "-c", script], dict(os.environ), log, reads_output=name.startswith("opening"))
+        return Child(name, ["sh", "-c", script], dict(os.environ), log, reads_output=name.startswith("bootstrap"))
 
     def ray(self, settings: Settings) -> Child:
         return self.child("ray", "sleep 600" if "ray" in self.started else self.first_head)
 
-    def opening(self, settings: Settings, steps: Sequence[str], **how: object) -> Child:
-        first = not [name for name in self.started if name.startswith("opening")]
-        return self.child(f"opening {','.join(steps)}", self.first_opening if first else DEPLOYED)
+    def bootstrap(self, settings: Settings, steps: Sequence[str], **how: object) -> Child:
+        first = not [name for name in self.started if name.startswith("bootstrap")]
+        return self.child(f"bootstrap {','.join(steps)}", self.first_bootstrap if first else DEPLOYED)
 
     def gateway(self, settings: Settings, descriptor: int) -> Child:
         return self.child("gateway", "sleep 600")
 
 
 @pytest.mark.parametrize(
-    ("first_opening", "deployments"),
+    ("first_bootstrap", "deployments"),
     [
-        (f"{PREPARED}; sleep 600", ["opening prepare,deploy", "opening deploy"]),  # Ray falls while it deploys
-        (f"sleep 1; {PREPARED}; {DEPLOYED}; sleep 600", ["opening prepare,deploy"]),  # ... before it has prepared
+        (f"{PREPARED}; sleep 600", ["bootstrap prepare,deploy", "bootstrap deploy"]),  # Ray falls while it deploys
+        (f"sleep 1; {PREPARED}; {DEPLOYED}; sleep 600", ["bootstrap prepare,deploy"]),  # ... before it has prepared
     ],
 )
 def test_a_head_that_falls_during_the_start_is_replaced(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first_opening: str, deployments: list[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first_bootstrap: str, deployments: list[str]
 ) -> None:
-    shells = Shells(tmp_path, "sleep 0.4; exit 1", first_opening)
-    for name, made in (("ray_child", shells.ray), ("opening_child", shells.opening), ("gateway_child", shells.gateway)):
+    shells = Shells(tmp_path, "sleep 0.4; exit 1", first_bootstrap)
+    for name, made in (("ray_child", shells.ray), ("bootstrap_child", shells.bootstrap), ("gateway_child", shells.gateway)):
         monkeypatch.setattr(module, name, made)
 
     async def healthy(*address: object, **how: object) -> tuple[int, dict]:
@@ -65,7 +65,7 @@ def test_a_head_that_falls_during_the_start_is_replaced(
     lines: list[str] = []
 
     async def run() -> None:
-        supervisor = Supervisor(settings, say=lines.append, welcome=lambda one: ready())
+        supervisor = Supervisor(settings, say=lines.append, banner=lambda one: ready())
 
         async def ready() -> None:
             await asyncio.sleep(0.3)
@@ -75,7 +75,7 @@ def test_a_head_that_falls_during_the_start_is_replaced(
 
     asyncio.run(run())
     assert [line for line in lines if line.startswith("Ready in")]
-    assert [name for name in shells.started if name.startswith("opening") and "register" not in name] == deployments
+    assert [name for name in shells.started if name.startswith("bootstrap") and "register" not in name] == deployments
     assert shells.started.count("ray") == 2
     gateways = 1 if len(deployments) == 1 else 2  # a gateway that knew the fallen Ray is started anew
     assert shells.started.count("gateway") == gateways

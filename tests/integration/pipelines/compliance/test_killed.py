@@ -79,7 +79,7 @@ async def test_killed_in_the_middle_it_goes_on_and_reads_nothing_twice(served: S
     while len(await asyncio.to_thread(kept)) < REQUIREMENTS_AT_ONCE:
         assert (await jobs.get(job.id)).state in ("queued", "running")
         await asyncio.sleep(0.02)
-    victims = [pids(settings.home, "compliance", "stage host ready")[-1], pids(settings.home, "runner", "runner ready")[-1]]
+    victims = [pids(settings.home, "compliance", "stage worker ready")[-1], pids(settings.home, "runner", "runner ready")[-1]]
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
     await asyncio.to_thread(wait_for_their_end, victims)

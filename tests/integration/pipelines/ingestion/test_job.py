@@ -81,7 +81,7 @@ async def test_killed_in_the_middle_it_goes_on_and_reads_nothing_twice(served: S
     # Questions are answered while documents are being added.
     assert (await desk.search(collection, ["kidney"], 1))[0]
     victims = [
-        logged(settings.home, "ingestion", "stage host ready")[-1]["pid"],
+        logged(settings.home, "ingestion", "stage worker ready")[-1]["pid"],
         logged(settings.home, "librarian", "librarian ready")[-1]["pid"],
     ]
     for pid in victims:

@@ -24,7 +24,7 @@ READING = 180.0
 ENDED = ("done", "failed", "cancelled")
 
 
-class Welcome:
+class Banner:
     """Prints the sign-in link and the latest result; makes that result where there is none yet.
 
     Args:

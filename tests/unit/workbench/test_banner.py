@@ -14,7 +14,7 @@ import pytest
 
 from infra.datafolder import DataFolder
 from infra.settings import load_settings
-from workbench.supervisor.welcome import Welcome
+from workbench.supervisor.banner import Banner
 
 
 class Gateway(ThreadingHTTPServer):
@@ -53,12 +53,12 @@ def gateway() -> Iterator[Gateway]:
     server.server_close()
 
 
-async def welcomed(gateway: Gateway, home: Path, *, sample: bool = True) -> list[str]:
+async def banner_lines(gateway: Gateway, home: Path, *, sample: bool = True) -> list[str]:
     settings = load_settings(home=home)
     DataFolder(settings.home).make().owner_token.write_text("token")
     said: list[str] = []
     supervisor: Any = SimpleNamespace(settings=settings, address=("127.0.0.1", gateway.server_port), link="http://the-link")
-    await Welcome(said.append, sample=sample)(supervisor)
+    await Banner(said.append, sample=sample)(supervisor)
     return said
 
 
@@ -69,7 +69,7 @@ async def test_the_document_is_begun_after_the_link_was_said(gateway: Gateway, t
         "/imaging/analyze": (202, scan),
         "/mlops/samples/pellworth/analyze": (202, {"id": "c1", "pipeline": "compliance", "state": "queued", "title": "x"}),
     }
-    said = await welcomed(gateway, tmp_path)
+    said = await banner_lines(gateway, tmp_path)
     link = next(number for number, line in enumerate(said) if "http://the-link" in line)
     document = next(number for number, line in enumerate(said) if "/compliance?job=c1" in line)
     assert document == link + 1
@@ -79,15 +79,15 @@ async def test_the_document_is_begun_after_the_link_was_said(gateway: Gateway, t
 
 async def test_a_document_that_cannot_be_checked_is_said(gateway: Gateway, tmp_path: Path) -> None:
     gateway.answers = {"/jobs?limit=1": (200, {"jobs": []}), "/mlops/samples/pellworth/analyze": (503, {"detail": "It is still starting."})}
-    assert "The sample document could not be checked: It is still starting." in await welcomed(gateway, tmp_path)
+    assert "The sample document could not be checked: It is still starting." in await banner_lines(gateway, tmp_path)
 
 
 async def test_a_later_start_names_the_latest_job_where_it_is_shown_and_begins_nothing(gateway: Gateway, tmp_path: Path) -> None:
     latest = {"id": "c9", "pipeline": "compliance", "state": "done", "title": "terms.pdf"}
     gateway.answers = {"/jobs?limit=1": (200, {"jobs": [latest]})}
-    said = await welcomed(gateway, tmp_path)
+    said = await banner_lines(gateway, tmp_path)
     assert any("terms.pdf, done" in line and line.endswith("/compliance?job=c9") for line in said)
     assert [path for _, path, _ in gateway.asked] == ["/jobs?limit=1"]
     gateway.answers, gateway.asked = {"/jobs?limit=1": (200, {"jobs": []})}, []
-    await welcomed(gateway, tmp_path, sample=False)
+    await banner_lines(gateway, tmp_path, sample=False)
     assert [path for _, path, _ in gateway.asked] == ["/jobs?limit=1"]

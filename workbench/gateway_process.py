@@ -1,6 +1,6 @@
 """The gateway's process: uvicorn around :func:`workbench.gateway.build_gateway`, on a socket it was handed.
 
-``python -m workbench.host --fd 7``; settings come from the environment, as the supervisor sets it.
+``python -m workbench.gateway_process --fd 7``; settings come from the environment, as the supervisor sets it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from infra.telemetry import configure_logging, logger
 def main() -> None:
     began = time.monotonic()
     private_umask()
-    parser = argparse.ArgumentParser(prog="python -m workbench.host")
+    parser = argparse.ArgumentParser(prog="python -m workbench.gateway_process")
     parser.add_argument("--fd", type=int, help="An inherited listening socket; without it the settings' host and port.")
     given = parser.parse_args()
     settings = load_settings()

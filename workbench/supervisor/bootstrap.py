@@ -1,6 +1,6 @@
 """Short-lived processes of a start: the supervisor itself imports none of what they need, and so stays small.
 
-``python -m workbench.supervisor.opening STEP...`` runs its steps in order, and tells each one's end as a JSON line on
+``python -m workbench.supervisor.bootstrap STEP...`` runs its steps in order, and tells each one's end as a JSON line on
 standard output: ``{"step", "seconds", ...}`` or ``{"step", "error": {...}}`` (and exit code 1).
 """
 
@@ -90,7 +90,7 @@ STEPS = {"prepare": prepare, "deploy": deploy, "register": register}
 def main(steps: list[str]) -> int:
     private_umask()
     settings = load_settings()
-    configure_logging(level=settings.telemetry.level, component="opening")
+    configure_logging(level=settings.telemetry.level, component="bootstrap")
     for step in steps:
         began = time.monotonic()
         try:

@@ -36,7 +36,7 @@ log = logger(__name__)
 ANSWERS_KEPT = 16  # of jobs that may have ended or lost their runner
 
 
-class StageHost:
+class StageWorker:
     """Runs stages of one pipeline.
 
     Args:
@@ -59,7 +59,7 @@ class StageHost:
         self._work = settings.home.resolve() / "work" / name
         self._stages: dict[tuple[str, str], asyncio.Task[StageAnswer]] = {}
         sweep_work_folders(self._work)
-        log.info("stage host ready", pipeline=name, plan=self._pipeline.plan, version=self._pipeline.version, pid=os.getpid())
+        log.info("stage worker ready", pipeline=name, plan=self._pipeline.plan, version=self._pipeline.version, pid=os.getpid())
 
     async def run(self, call: StageCall) -> StageAnswer:
         """Run one stage.
