@@ -111,7 +111,7 @@ DEFAULT_PROCESSORS = {
     "imaging": Processor(max_ongoing_requests=4),
     "ingestion": Processor(max_ongoing_requests=4),
     "compliance": Processor(max_ongoing_requests=4),
-    "librarian": Processor(max_ongoing_requests=128),
+    "index": Processor(max_ongoing_requests=128),
     "runner": Processor(max_ongoing_requests=256),
 }
 
@@ -198,6 +198,14 @@ class Settings(BaseSettings):
     imaging: Imaging = Field(default_factory=Imaging, description="Limits on scans.")
     knowledge: Knowledge = Field(default_factory=Knowledge, description="Reading documents, and the indexes they are found in.")
     telemetry: Telemetry = Field(default_factory=Telemetry, description="Logs and metrics.")
+
+    @field_validator("processors", mode="before")
+    @classmethod
+    def _renamed_deployments(cls, processors: Any) -> Any:
+        """Settings written before the deployment ``librarian`` was renamed to ``index`` go on to count."""
+        if isinstance(processors, dict) and "librarian" in processors:
+            processors = {"index" if name == "librarian" else name: row for name, row in processors.items()}
+        return processors
 
     @field_validator("models")
     @classmethod

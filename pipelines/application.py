@@ -1,5 +1,5 @@
-"""The pipelines' part of the Serve application: the runner at its root, over one stage worker per pipeline, over the librarian
-and the models."""
+"""The pipelines' part of the Serve application: the runner at its root, one stage worker per pipeline, the index service and the
+models."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from ray.serve import Application
 
 from infra.settings import Settings, load_settings
 from pipelines.catalog import CATALOG, Catalog
-from pipelines.librarian.remote import LIBRARIAN
-from pipelines.librarian.replica import LibrarianReplica
+from pipelines.index_service.remote import INDEX, IndexReplica
 from pipelines.runner import Runner
 from pipelines.stage_worker import StageWorker
 from serving.cluster.application import deployment_options, portable
@@ -28,9 +27,9 @@ def compose(models: Mapping[str, Application], *, settings: Settings | None = No
     """
     settings = portable(settings or load_settings())
     # One replica, whatever the settings say: one process writes the indexes.
-    alone = {**_options(settings, LIBRARIAN), "num_replicas": 1}
-    librarian = serve.deployment(LibrarianReplica).options(**alone).bind(settings, dict(models))
-    staff = {**models, LIBRARIAN: librarian}
+    alone = {**_options(settings, INDEX), "num_replicas": 1}
+    index = serve.deployment(IndexReplica).options(**alone).bind(settings, dict(models))
+    staff = {**models, INDEX: index}
     workers = {
         name: serve.deployment(StageWorker).options(**_options(settings, name)).bind(name, settings, catalog, staff)
         for name in catalog.names()

@@ -24,7 +24,7 @@ from infra.settings import Settings
 from serving.roles import Roles
 
 if TYPE_CHECKING:
-    from pipelines.librarian import Desk
+    from pipelines.index_service import IndexService
 
 State = dict[str, Any]
 Progress = Callable[[float, str], None]
@@ -49,7 +49,7 @@ class StageContext:
         settings: the program's.
         workdir: an empty folder for this stage, removed after it.
         progress: ``progress(fraction, message)`` tells people how far the stage is (0 to 1); cheap, from any thread.
-        librarian: collections of documents; None where the program runs without them.
+        index_service: collections of documents; None where the program runs without them.
     """
 
     job_id: str
@@ -62,7 +62,7 @@ class StageContext:
     settings: Settings
     workdir: Path
     progress: Progress = no_progress
-    librarian: Desk | None = None
+    index_service: IndexService | None = None
 
     def version(self, role: str) -> str | None:
         """The version of ``role`` that the job asked for; None is the champion."""

@@ -15,7 +15,7 @@ from pipelines.retry import RetryPolicy, with_retries
 from serving.roles import Roles
 
 if TYPE_CHECKING:
-    from pipelines.librarian import Desk
+    from pipelines.index_service import IndexService
 
 
 INLINE_OWNER = "local"
@@ -34,13 +34,13 @@ async def run_inline(
     owner_id: str = INLINE_OWNER,
     job_id: str | None = None,
     progress: Progress | None = None,
-    librarian: Desk | None = None,
+    index_service: IndexService | None = None,
 ) -> State:
     """The final state: everything that the stages returned, merged.
 
     Args:
         progress: called with the share of the whole (0 to 1) and what is being done.
-        librarian: collections of documents, for pipelines that use them.
+        index_service: collections of documents, for pipelines that use them.
 
     Raises:
         WorkbenchError: a stage failed; ``details["stage"]`` says which.
@@ -63,7 +63,7 @@ async def run_inline(
             settings=settings,
             workdir=settings.home.resolve() / "work",
             progress=_within(tell, begin, end),
-            librarian=librarian,
+            index_service=index_service,
         )
         job_id = context.job_id
 

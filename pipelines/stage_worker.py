@@ -24,8 +24,8 @@ from pipelines.calls import StageAnswer, StageCall
 from pipelines.catalog import Catalog
 from pipelines.definition import StageContext
 from pipelines.execution import find_stage, run_stage, sweep_work_folders
+from pipelines.index_service.remote import INDEX, RemoteIndexService
 from pipelines.ledger import Ledger
-from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
 from pipelines.progress import reporting
 from pipelines.retry import as_workbench_error
 from serving.cluster.head import keep_replica_private
@@ -43,7 +43,7 @@ class StageWorker:
         name: the pipeline's, as the catalog knows it.
         settings: the program's.
         catalog: where the definition stands.
-        models: the handle of each role that is deployed, and of the librarian.
+        models: the handle of each role that is deployed, and of the index service.
     """
 
     def __init__(self, name: str, settings: Settings, catalog: Catalog, models: Mapping[str, DeploymentHandle]) -> None:
@@ -52,7 +52,7 @@ class StageWorker:
         self._pipeline = catalog.pipeline(name)
         self._settings = settings
         self._roles = roles_from_handles(models)
-        self._librarian = RemoteLibrarian(models[LIBRARIAN]) if LIBRARIAN in models else None
+        self._index_service = RemoteIndexService(models[INDEX]) if INDEX in models else None
         self._store = make_object_store(settings)
         self._database = Database(settings.database_url)
         self._ledger = Ledger(self._database)
@@ -134,7 +134,7 @@ class StageWorker:
                 settings=self._settings,
                 workdir=self._work,
                 progress=progress,
-                librarian=self._librarian,
+                index_service=self._index_service,
             )
             added = await run_stage(self._pipeline, call.stage, context, call.state)
         seconds = round(time.monotonic() - began, 3)

@@ -117,7 +117,7 @@ def build_gateway(services: Services, *, pages: bool = True) -> FastAPI:
 async def _connect(services: Services) -> None:
     if services.cluster is not None:
         services.connected = await services.cluster.connect()
-        services.desk = await asyncio.to_thread(services.cluster.librarian)
+        services.index_client = await asyncio.to_thread(services.cluster.index_service)
 
 
 async def _keep_owner_token(services: Services) -> None:

@@ -19,10 +19,10 @@ from infra.errors import Cancelled, IntegrityError, InvalidInput, NotFound, Time
 from infra.telemetry import logger
 from knowledge.library import Prepared
 from pipelines.definition import StageContext
+from pipelines.index_service import IndexService
+from pipelines.index_service.embedding import KnownModel
 from pipelines.ingestion.batch import BatchFile, BatchStore, Record, records_of
 from pipelines.ingestion.preparing import Chunked, chunked, read_file
-from pipelines.librarian import Desk
-from pipelines.librarian.models import KnownModel
 from pipelines.progress import reporting
 from serving.registry.versions import ModelRef
 
@@ -51,7 +51,7 @@ class Line:
 
     Args:
         context: of the stage.
-        desk: the librarian.
+        index: the index service.
         batches: where the files are.
         total: documents of the batch.
 
@@ -60,8 +60,8 @@ class Line:
         seconds: busy time of each worker.
     """
 
-    def __init__(self, context: StageContext, desk: Desk, batches: BatchStore, *, total: int) -> None:
-        self._context, self._desk, self._batches, self._total = context, desk, batches, max(1, total)
+    def __init__(self, context: StageContext, index: IndexService, batches: BatchStore, *, total: int) -> None:
+        self._context, self._index, self._batches, self._total = context, index, batches, max(1, total)
         self._collection = str(context.input["collection"])
         self._settings = context.settings
         self._to_embed: asyncio.Queue[Parcel | None] = asyncio.Queue(WAITING)
@@ -80,12 +80,12 @@ class Line:
         Raises:
             WorkbenchError: what concerns all of them: no model, no room, the collection is gone.
         """
-        model = KnownModel(self._settings, self._context.roles, await self._desk.digest(self._collection))
+        model = KnownModel(self._settings, self._context.roles, await self._index.digest(self._collection))
         finished: set[str] = set()
         plain = [file for file in files if not file.records]
         for start in range(0, len(plain), 500):
             items = [file.listed for file in plain[start : start + 500]]
-            finished |= await self._desk.enlist(self._collection, items, self._context.job_id)
+            finished |= await self._index.enlist(self._collection, items, self._context.job_id)
         self._done = len(finished)
         self._live |= {file.name for file in plain} - finished
         work = deque(file for file in files if file.records or file.name not in finished)
@@ -120,7 +120,7 @@ class Line:
             self._twins.append(file)  # the other one first: then this is its copy
             return
         self._reading.add(file.sha256)
-        if await self._desk.copy_twin(self._collection, file.listed):
+        if await self._index.copy_twin(self._collection, file.listed):
             self._ended([file.name])
             return
         parcel = await self._read_file(file)
@@ -132,7 +132,7 @@ class Line:
         began = time.perf_counter()
 
         async def tell(fraction: float, message: str) -> None:
-            await self._desk.advance(self._collection, [file.name], "reading", message, fraction)
+            await self._index.advance(self._collection, [file.name], "reading", message, fraction)
 
         async with reporting(tell) as progress:
 
@@ -157,7 +157,7 @@ class Line:
         records = records_of(path, file.name)
         while part := await asyncio.to_thread(_some, records):
             items = [record.listed for record in part]
-            finished = await self._desk.enlist(self._collection, items, self._context.job_id)
+            finished = await self._index.enlist(self._collection, items, self._context.job_id)
             self._ended(finished)
             todo = [record for record in part if record.listed.name not in finished]
             self._live |= {record.listed.name for record in todo}
@@ -218,7 +218,7 @@ class Line:
         for start in range(0, len(order), TEXTS_AT_ONCE):
             share = start / len(order)
             if alone is not None:
-                await self._desk.advance(self._collection, [alone], "embedding", f"embedding {share:.0%}", share)
+                await self._index.advance(self._collection, [alone], "embedding", f"embedding {share:.0%}", share)
             self._tell(f"embedding {alone} ({share:.0%})" if alone else "embedding", share * len(parcel.documents))
             rows = order[start : start + TEXTS_AT_ONCE]
             async with asyncio.timeout(self._settings.jobs.stage_timeout_seconds):
@@ -255,7 +255,7 @@ class Line:
         ]
         assert self.model is not None
         try:
-            await self._desk.put(self._collection, prepared, self.model.digest)
+            await self._index.put(self._collection, prepared, self.model.digest)
         except Exception as caught:
             error = self._error(caught, *_names([item for parcel in parcels for item in parcel.documents]), doing="stored")
             if len(prepared) == 1:
@@ -269,7 +269,7 @@ class Line:
         self._ended([item.document.name for item in prepared])
 
     async def _add_twin(self, file: BatchFile, model: KnownModel) -> None:
-        if await self._desk.copy_twin(self._collection, file.listed):
+        if await self._index.copy_twin(self._collection, file.listed):
             self._ended([file.name])
             return
         parcel = await self._read_file(file)  # its twin failed, and so will this one, or it was removed meanwhile
@@ -290,7 +290,7 @@ class Line:
 
     async def _failed(self, errors: dict[str, WorkbenchError], files: list[str] | None = None) -> None:
         said = {name: {**error.as_dict(), "job": self._context.job_id} for name, error in errors.items()}
-        await self._desk.fail(self._collection, said, files or [])
+        await self._index.fail(self._collection, said, files or [])
         self._ended(list(errors))
 
     async def _failed_chunked(self, item: Chunked, error: WorkbenchError) -> None:
@@ -318,7 +318,7 @@ class Line:
             known = Cancelled("Upload cancelled. Upload it again.")
         said = (known or WorkbenchError("The job failed before this document was processed. Upload it again.")).as_dict()
         try:
-            await self._desk.fail(self._collection, dict.fromkeys(self._live, said))
+            await self._index.fail(self._collection, dict.fromkeys(self._live, said))
         except Exception as caught:
             log.warning("documents could not be marked as failed", error=f"{type(caught).__name__}: {caught}"[:300])
 

@@ -24,11 +24,11 @@ from infra.settings import Settings, load_settings
 from knowledge.library import collection_to_fill, find_collection, may_write, readable_collections, state_of
 from knowledge.search import Passage
 from pipelines.definition import Progress
+from pipelines.index_service import IndexService
 from pipelines.ingestion.batch import BatchStore
 from pipelines.ingestion.pipeline import PIPELINE
 from pipelines.ingestion.sources import find_files
 from pipelines.inline import run_inline
-from pipelines.librarian import Desk
 from serving.loop import LoopThread
 from serving.roles import Roles
 
@@ -43,9 +43,16 @@ class KnowledgeRoom:
     """
 
     def __init__(
-        self, settings: Settings, database: Database, store: ObjectStore, roles: Roles, desk: Desk, *, end: Callable[[], None] | None = None
+        self,
+        settings: Settings,
+        database: Database,
+        store: ObjectStore,
+        roles: Roles,
+        index: IndexService,
+        *,
+        end: Callable[[], None] | None = None,
     ) -> None:
-        self.settings, self.database, self.store, self.roles, self.desk = settings, database, store, roles, desk
+        self.settings, self.database, self.store, self.roles, self.index = settings, database, store, roles, index
         self._loop, self._end = LoopThread("knowledge"), end
         with database.session() as session:
             self.user_id = owner_of(session)[0].id
@@ -75,7 +82,7 @@ class KnowledgeRoom:
                 settings=self.settings,
                 store=self.store,
                 roles=self.roles,
-                librarian=self.desk,
+                index_service=self.index,
                 owner_id=self.user_id,
                 title=title,
                 job_id=new_id(),
@@ -104,7 +111,7 @@ class KnowledgeRoom:
         self, queries: Sequence[str], collection: str, k: int = 10, filters: Mapping[str, Any] | None = None, config: str = "fast"
     ) -> list[list[Passage]]:
         """The same for many queries, embedded together."""
-        return self._loop.run(self.desk.search(self._find(collection).id, list(queries), k, filters, config))
+        return self._loop.run(self.index.search(self._find(collection).id, list(queries), k, filters, config))
 
     def collections(self) -> list[dict[str, Any]]:
         """``[{"id", "name", "shared", "documents", "chunks"}]``, by name."""
@@ -134,15 +141,15 @@ class KnowledgeRoom:
 
     def remove(self, document: str, collection: str) -> None:
         """Take a document out. Raises NotFound."""
-        self._loop.run(self.desk.remove(self._find(collection, write=True).id, [document]))
+        self._loop.run(self.index.remove(self._find(collection, write=True).id, [document]))
 
     def delete(self, collection: str) -> None:
         """Delete a collection with everything in it. Raises NotFound."""
-        self._loop.run(self.desk.delete(self._find(collection, write=True).id))
+        self._loop.run(self.index.delete(self._find(collection, write=True).id))
 
     def rebuild(self, collection: str) -> int:
         """Make the index anew from the tables and the stored vectors; gives the number of chunks."""
-        return self._loop.run(self.desk.rebuild(self._find(collection, write=True).id))
+        return self._loop.run(self.index.rebuild(self._find(collection, write=True).id))
 
     def writable(self) -> list[Collection]:
         """The collections that this person may change."""
@@ -150,7 +157,7 @@ class KnowledgeRoom:
 
     def close(self) -> None:
         """Let go of indexes, models and tables."""
-        close = getattr(self.desk, "close", None)
+        close = getattr(self.index, "close", None)
         if close is not None:
             self._loop.run(close())
         self._loop.close()
@@ -185,14 +192,14 @@ def open_knowledge(settings: Settings | None = None, *, roles: Roles | None = No
     if roles is None and running is not None and running.ray_address:
         with contextlib.suppress(Unavailable):
             return _over_ray(settings, running.ray_address, database, store)
-    from pipelines.librarian.librarian import Librarian
+    from pipelines.index_service.local import LocalIndexService
 
     migrate(database)
     if roles is None:
         from serving.local import local_roles
 
         roles = local_roles(settings)
-    return KnowledgeRoom(settings, database, store, roles, Librarian(settings, database, store, roles))
+    return KnowledgeRoom(settings, database, store, roles, LocalIndexService(settings, database, store, roles))
 
 
 def add_documents(
@@ -218,19 +225,19 @@ def search(
 
 
 def _over_ray(settings: Settings, address: str, database: Database, store: ObjectStore) -> KnowledgeRoom:
-    from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
+    from pipelines.index_service.remote import INDEX, RemoteIndexService
     from serving.cluster.head import join
     from serving.cluster.remote import APP, serve_api, serve_roles
 
     join(address, settings)
-    desk = RemoteLibrarian(serve_api().get_deployment_handle(LIBRARIAN, app_name=APP))
+    index = RemoteIndexService(serve_api().get_deployment_handle(INDEX, app_name=APP))
 
     def leave() -> None:
         import ray
 
         ray.shutdown()
 
-    return KnowledgeRoom(settings, database, store, serve_roles(), desk, end=leave)
+    return KnowledgeRoom(settings, database, store, serve_roles(), index, end=leave)
 
 
 def _counted(session: Session) -> list[tuple[str, tuple[int, int]]]:

@@ -1,4 +1,4 @@
-"""The stages of the ingestion pipeline. Documents go through the store and the librarian, counts through the state.
+"""The stages of the ingestion pipeline. Documents go through the store and the index service, counts through the state.
 
 What becomes of each document stands in its row, not in the state: a stage that is begun again asks there. Reading and
 embedding are imported when a stage first runs, so that whoever only wants to know the plan stays light.
@@ -17,8 +17,8 @@ from pipelines.definition import StageContext, State
 
 if TYPE_CHECKING:
     from knowledge.library import Listed
+    from pipelines.index_service import IndexService
     from pipelines.ingestion.batch import BatchFile, BatchStore
-    from pipelines.librarian import Desk
 
 LISTED_AT_ONCE = 1000
 
@@ -26,9 +26,9 @@ LISTED_AT_ONCE = 1000
 async def list_documents(context: StageContext, state: State) -> State:
     """Mark every document of the batch as queued, but those that are ready with the same content."""
     begun = time.perf_counter()
-    desk, collection, total = librarian_of(context), str(context.input["collection"]), 0
+    index, collection, total = index_service_of(context), str(context.input["collection"]), 0
     async for items in _listed(context):
-        await desk.enlist(collection, items, context.job_id)
+        await index.enlist(collection, items, context.job_id)
         total += len(items)
         context.progress(0.5, f"{total} documents listed")
     return {"documents": total, "seconds": {"list": round(time.perf_counter() - begun, 3)}}
@@ -39,7 +39,7 @@ async def ingest(context: StageContext, state: State) -> State:
     from pipelines.ingestion.line import Line
 
     begun = time.perf_counter()
-    line = Line(context, librarian_of(context), batches_of(context), total=int(state["documents"]))
+    line = Line(context, index_service_of(context), batches_of(context), total=int(state["documents"]))
     await line.run(await asyncio.to_thread(files_of, context))
     return {
         "models": [line.model.as_dict()] if line.model else [],
@@ -70,12 +70,12 @@ async def extract(context: StageContext, state: State) -> State:
 
 async def notify(context: StageContext, state: State) -> State:
     """What became of each document, as the job's result; and a sentence for the owner."""
-    desk, collection, batches = librarian_of(context), str(context.input["collection"]), batches_of(context)
+    index, collection, batches = index_service_of(context), str(context.input["collection"]), batches_of(context)
     kept = await asyncio.to_thread(batches.result, context.job_id)  # begun again: the records may be gone by now
     if kept is None:
         documents: dict[str, dict[str, Any]] = {}
         async for items in _listed(context):
-            documents |= {said["document"]: said for said in await desk.states(collection, [item.name for item in items])}
+            documents |= {said["document"]: said for said in await index.states(collection, [item.name for item in items])}
         found = list(documents.values())
         info = await asyncio.to_thread(batches.put_result, context.job_id, found)
         await asyncio.to_thread(batches.drop_records, await asyncio.to_thread(files_of, context))
@@ -96,11 +96,11 @@ async def notify(context: StageContext, state: State) -> State:
     return {"artifacts": {"documents.json": info}, "summary": summary, "notification": f"{context.title}: {summary['headline']}"}
 
 
-def librarian_of(context: StageContext) -> Desk:
-    """Raises ConfigurationError where the pipeline runs without a librarian."""
-    if context.librarian is None:
+def index_service_of(context: StageContext) -> IndexService:
+    """Raises ConfigurationError where the pipeline runs without an index service."""
+    if context.index_service is None:
         raise ConfigurationError("Documents cannot be added: no index service is running.")
-    return context.librarian
+    return context.index_service
 
 
 def batches_of(context: StageContext) -> BatchStore:

@@ -46,7 +46,7 @@ def ask(
     with room.database.session() as session:
         rows = [find_collection(session, room.user_id, name) for name in dict.fromkeys(names)]
         places = [(row.id, row.name) for row in rows]
-    search = search_of(room.desk, places, filters=filters, config=config)
+    search = search_of(room.index, places, filters=filters, config=config)
     identifiers = [identifier for identifier, _ in places]
     loop = LoopThread("questions")  # a notebook's own loop is running already
     try:

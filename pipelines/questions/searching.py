@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from knowledge.search import Passage
-from pipelines.librarian import Desk
+from pipelines.index_service import IndexService
 from pipelines.questions.contract import Found, Search
 
 
 def search_of(
-    desk: Desk,
+    index: IndexService,
     collections: Sequence[tuple[str, str]],
     *,
     filters: Mapping[str, Any] | None = None,
@@ -35,7 +35,7 @@ def search_of(
 
     async def search(question: str, count: int) -> list[Found]:
         answers = await asyncio.gather(
-            *(desk.search(identifier, [question], count, filters_of(identifier), config) for identifier, _ in collections)
+            *(index.search(identifier, [question], count, filters_of(identifier), config) for identifier, _ in collections)
         )
         ranked: list[tuple[int, float, Found]] = []
         for (identifier, name), (passages,) in zip(collections, answers, strict=True):

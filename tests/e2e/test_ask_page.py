@@ -16,8 +16,8 @@ from reportlab.pdfgen.canvas import Canvas
 
 from infra.database import Database, migrate
 from infra.settings import load_settings
+from pipelines.index_service.local import LocalIndexService
 from pipelines.ingestion import open_knowledge
-from pipelines.librarian.librarian import Librarian
 from pipelines.questions import NOT_HERE, answering
 from pipelines.questions.evidence import Evidence
 from serving.loop import LoopThread
@@ -51,7 +51,7 @@ def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calibrated) -> Itera
     with open_knowledge(settings, roles=roles) as room:
         room.add([tmp_path / "heart.pdf", tmp_path / "brain.txt"], "notes")
     services.connected = roles
-    services.desk = Librarian(settings, services.database, services.store, roles)
+    services.index_client = LocalIndexService(settings, services.database, services.store, roles)
     server = uvicorn.Server(uvicorn.Config(build_gateway(services), port=settings.gateway.port, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, name="gateway")
     thread.start()
@@ -61,7 +61,7 @@ def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calibrated) -> Itera
     server.should_exit = True
     thread.join(20)
     loop = LoopThread("closing")  # the browser's own loop is running in this thread
-    loop.run(services.desk.close())
+    loop.run(services.index_client.close())
     loop.close()
 
 

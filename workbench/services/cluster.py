@@ -12,7 +12,7 @@ from infra.telemetry import logger
 from serving.roles import Roles
 
 if TYPE_CHECKING:
-    from pipelines.librarian import Desk
+    from pipelines.index_service import IndexService
 
 log = logger(__name__)
 
@@ -58,12 +58,12 @@ class Cluster:
         join(address, self._settings if self._settings.ray.address is None else None)
         return serve_roles(self._settings)
 
-    def librarian(self) -> Desk:
+    def index_service(self) -> IndexService:
         """Who keeps the collections, through Ray. Only once :meth:`connect` has given the models."""
-        from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
+        from pipelines.index_service.remote import INDEX, RemoteIndexService
         from serving.cluster.remote import APP, serve_api
 
-        return RemoteLibrarian(serve_api().get_deployment_handle(LIBRARIAN, app_name=APP))
+        return RemoteIndexService(serve_api().get_deployment_handle(INDEX, app_name=APP))
 
     async def queue(self) -> dict[str, Any]:
         """How the runner's queue is (:meth:`pipelines.runner.Runner.queue`). Only once :meth:`connect` has given the models."""

@@ -23,7 +23,7 @@ async def starter_collection(services: Services, user: User) -> CollectionCard:
     """The collection of the starter policies, made and filled where it is not there yet.
 
     Raises:
-        Unavailable: the librarian is still starting.
+        Unavailable: the index service is still starting.
         Timeout: the policies are still being read; the job goes on.
     """
     card = next((one for one in await knowledge.list_collections(services, user) if one.mine and one.name == COLLECTION), None)

@@ -17,8 +17,8 @@ from workbench.accounts import Accounts
 from workbench.services.background import Background
 
 if TYPE_CHECKING:
+    from pipelines.index_service import IndexService
     from pipelines.jobs import Jobs
-    from pipelines.librarian import Desk
     from workbench.services.cluster import Cluster
     from workbench.services.health import Health
 
@@ -35,7 +35,7 @@ class Services:
         accounts: people and how they sign in.
         jobs: durable jobs.
         connected: the models, once the gateway has reached them; None before.
-        desk: the librarian, likewise.
+        index_client: the index service, likewise.
         cluster: the connection to Ray; None where this process uses none.
         health: the last look at the components.
         background: what this process does while nobody waits for it.
@@ -48,7 +48,7 @@ class Services:
     accounts: Accounts
     jobs: Jobs
     connected: Roles | None = field(default=None)
-    desk: Desk | None = field(default=None)
+    index_client: IndexService | None = field(default=None)
     cluster: Cluster | None = field(default=None)
     health: Health | None = field(default=None)
     background: Background = field(default_factory=Background)
@@ -65,15 +65,15 @@ class Services:
         return self.connected
 
     @property
-    def librarian(self) -> Desk:
+    def index_service(self) -> IndexService:
         """Who keeps the collections.
 
         Raises:
             Unavailable: it is still starting (or Ray is being restarted).
         """
-        if self.desk is None:
+        if self.index_client is None:
             raise Unavailable("The knowledge base is still starting. Try again in a few seconds.")
-        return self.desk
+        return self.index_client
 
     def champions(self) -> dict[str, ModelRef]:
         """Which version of each role serves, from the snapshot in the data folder (MLflow is not asked)."""

@@ -86,7 +86,7 @@ async def ask(
     places, earlier = await services.database.run(prepare)
     if set(only) - {identifier for identifier, _ in places}:
         raise InvalidInput("A selected document is not in the selected collections. Select its collection, or remove the document.")
-    search = search_of(services.librarian, places, filters=filters, documents=only, config=config)
+    search = search_of(services.index_service, places, filters=filters, documents=only, config=config)
     options = AnswerOptions(writer=writer or default_writer(services))
     async for event in answer_stream(question, search, services.roles, earlier=earlier, options=options):
         if isinstance(event, Answered):

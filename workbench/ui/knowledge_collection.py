@@ -117,7 +117,7 @@ def collection_part(services: Services, blocks: gr.Blocks) -> None:
         )
         try:
             storage = await knowledge.storage_used(services, user, card.id)
-        except Unavailable:  # the librarian is being restarted: counted at the next look
+        except Unavailable:  # the index service is being restarted: counted at the next look
             storage = None
         live = card.working > 0 or any(progress.job.state in LIVE for progress in jobs)
         return {

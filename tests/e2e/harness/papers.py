@@ -1,4 +1,4 @@
-"""A librarian in the harness's process, with an embedding model of words, and a collection to look at."""
+"""An index service in the harness's process, with an embedding model of words, and a collection to look at."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate
 from infra.database.tables import AnalysisJob
 from infra.errors import WorkbenchError, find_workbench_error
 from infra.settings import Settings
+from pipelines.index_service.local import LocalIndexService
 from pipelines.ingestion import open_knowledge
 from pipelines.ingestion.pipeline import PIPELINE
 from pipelines.inline import run_inline
 from pipelines.ledger import Ledger
-from pipelines.librarian.librarian import Librarian
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from workbench.services.context import Services
@@ -38,17 +38,17 @@ Between 75 and 100 milligrams a day are usual after an infarct. Higher doses ble
 """
 
 
-def add_a_librarian(services: Services, ledger: Ledger, seconds: float) -> Callable[[AnalysisJob], Coroutine[Any, Any, None]]:
-    """Give ``services`` a librarian of their own; the function given runs a job of the ingestion pipeline beside it."""
+def add_index_service(services: Services, ledger: Ledger, seconds: float) -> Callable[[AnalysisJob], Coroutine[Any, Any, None]]:
+    """Give ``services`` an index service of their own; the function given runs a job of the ingestion pipeline beside it."""
     roles = Roles(embedding=WordsEmbedding(seconds=seconds))
-    librarian = services.desk = Librarian(services.settings, services.database, services.store, roles)
+    index = services.index_client = LocalIndexService(services.settings, services.database, services.store, roles)
 
     async def run(job: AnalysisJob) -> None:
         await ledger.begin_stage(job.id, PIPELINE.plan[0])
         try:
             state = await run_inline(
                 PIPELINE, input=job.input, settings=services.settings, store=services.store, roles=roles, title=job.title,
-                owner_id=job.owner_id, job_id=job.id, librarian=librarian,
+                owner_id=job.owner_id, job_id=job.id, index_service=index,
             )  # fmt: skip
         except Exception as caught:
             error = find_workbench_error(caught) or WorkbenchError(str(caught))

@@ -24,7 +24,7 @@ from pipelines.jobs import Jobs
 from pipelines.ledger import Ledger
 from serving.roles.segmentation import Structure
 from tests.e2e.harness.brain import write_brain
-from tests.e2e.harness.papers import add_a_librarian, seed_collection
+from tests.e2e.harness.papers import add_index_service, seed_collection
 from tests.e2e.harness.policies import checks_documents, seed_analyses, seed_policies, simulated_roles
 from workbench.accounts import Accounts
 from workbench.services.context import Services
@@ -141,7 +141,7 @@ def make_world(home: Path, *, port: int, seconds: float = 0.7, seeded: bool = Tr
             asyncio.run(seed_analyses(services, owner, jobs.ledger))
     services.connected = simulated_roles()
     jobs.runs["compliance"] = checks_documents(services, jobs.ledger)
-    jobs.runs["ingestion"] = add_a_librarian(services, jobs.ledger, seconds)
+    jobs.runs["ingestion"] = add_index_service(services, jobs.ledger, seconds)
     return services, owner
 
 

@@ -21,7 +21,7 @@ from infra.objectstore import make_object_store
 from infra.settings import load_settings
 from pipelines.compliance.files import FILES
 from pipelines.compliance.samples import COLLECTION, find_sample, policy_clause
-from tests.e2e.harness.papers import add_a_librarian
+from tests.e2e.harness.papers import add_index_service
 from tests.e2e.harness.policies import checks_documents
 from tests.e2e.harness.world import SimulatedJobs
 from workbench.accounts import Accounts
@@ -46,12 +46,12 @@ async def place(tmp_path: Path) -> AsyncIterator[tuple[Services, User]]:
     accounts = Accounts(settings, database, folder)
     jobs = SimulatedJobs(settings, database, {}, 0.0)
     services = Services(settings, folder, database, make_object_store(settings), accounts, jobs)
-    jobs.runs["ingestion"] = add_a_librarian(services, jobs.ledger, 0.0)
+    jobs.runs["ingestion"] = add_index_service(services, jobs.ledger, 0.0)
     jobs.runs["compliance"] = checks_documents(services, jobs.ledger)
     yield services, accounts.ensure_owner()
     await asyncio.gather(*jobs.tasks, return_exceptions=True)
-    assert services.desk is not None
-    await services.desk.close()  # type: ignore[attr-defined]
+    assert services.index_client is not None
+    await services.index_client.close()  # type: ignore[attr-defined]
     services.close()
 
 

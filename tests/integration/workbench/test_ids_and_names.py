@@ -20,7 +20,7 @@ from infra.database.tables_compliance import AnalysisRequest, ComplianceAnalysis
 from infra.database.tables_knowledge import Collection, CollectionMember, KbChunk, KbDocument
 from infra.database.tables_questions import Conversation, RagQuery, RagResponse
 from infra.errors import InvalidInput, NotFound
-from pipelines.librarian.librarian import Librarian
+from pipelines.index_service.local import LocalIndexService
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.integration.workbench.conftest import Running
@@ -64,7 +64,7 @@ class Scene:
 @pytest.fixture
 def scene(running: Running) -> Iterator[Scene]:
     services = running.services
-    services.desk = Librarian(services.settings, services.database, services.store, Roles(embedding=WordsEmbedding()))
+    services.index_client = LocalIndexService(services.settings, services.database, services.store, Roles(embedding=WordsEmbedding()))
     accounts = services.accounts
     owner, mallory, writer = accounts.ensure_owner(), accounts.add_user("mallory"), accounts.add_user("writer")
     with services.database.session() as session:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from pipelines.index_service.local import LocalIndexService
 from pipelines.ingestion.pipeline import PIPELINE
 from pipelines.inline import run_inline
-from pipelines.librarian.librarian import Librarian
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.integration.workbench.conftest import Running
@@ -24,7 +24,7 @@ BRAIN = "# Brains\n\nThe brain has two hemispheres. The hippocampus stores memor
 
 @dataclass
 class House:
-    """A gateway whose librarian works in its process; jobs are worked off by hand, as the runner would."""
+    """A gateway whose index service works in its process; jobs are worked off by hand, as the runner would."""
 
     running: Running
     client: httpx.Client
@@ -40,15 +40,15 @@ class House:
         services = self.running.services
 
         async def work() -> None:
-            librarian = Librarian(services.settings, services.database, services.store, self.roles)
+            index = LocalIndexService(services.settings, services.database, services.store, self.roles)
             try:
                 job = await services.jobs.get(job_id)
                 state = await run_inline(
                     PIPELINE, input=job.input, settings=services.settings, store=services.store, roles=self.roles, title=job.title,
-                    owner_id=job.owner_id, job_id=job.id, librarian=librarian,
+                    owner_id=job.owner_id, job_id=job.id, index_service=index,
                 )  # fmt: skip
             finally:
-                await librarian.close()
+                await index.close()
             from pipelines.ledger import Ledger
 
             await Ledger(services.database).begin_stage(job_id, "notify")
@@ -77,7 +77,7 @@ class House:
 def house(running: Running) -> Iterator[House]:
     roles = Roles(embedding=WordsEmbedding())
     services = running.services
-    services.desk = Librarian(services.settings, services.database, services.store, roles)
+    services.index_client = LocalIndexService(services.settings, services.database, services.store, roles)
     with running.client() as client:
         yield House(running, client, roles)
 

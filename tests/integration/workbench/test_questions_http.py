@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.database.tables_questions import RagResponse
+from pipelines.index_service.local import LocalIndexService
 from pipelines.ingestion import open_knowledge
-from pipelines.librarian.librarian import Librarian
 from pipelines.questions import NOT_HERE, answering
 from pipelines.questions.room import ask
 from serving.roles import Roles
@@ -37,9 +37,9 @@ def house(running, tmp_path: Path, monkeypatch, calibrated):
         found = ask(THINS, "notes", room=room)
         assert found.sentences[0].text == "Aspirin thins the blood and prevents clots in the arteries."
     services.connected = roles
-    services.desk = Librarian(services.settings, services.database, services.store, roles)
+    services.index_client = LocalIndexService(services.settings, services.database, services.store, roles)
     yield running
-    asyncio.run(services.desk.close())
+    asyncio.run(services.index_client.close())
 
 
 def events_of(text: str) -> list[tuple[str, dict]]:

@@ -55,6 +55,11 @@ def test_one_row_of_the_table_of_processors_can_be_changed(monkeypatch):
     assert found.processor("segmentation").threads == 0
 
 
+def test_settings_of_a_renamed_deployment_still_count(monkeypatch):
+    monkeypatch.setenv("WORKBENCH_PROCESSORS__LIBRARIAN__THREADS", "3")
+    assert load_settings().processor("index").threads == 3
+
+
 def test_every_setting_is_described():
     assert not [name for name, description in known_fields().items() if not description]
 

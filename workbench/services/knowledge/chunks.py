@@ -79,7 +79,7 @@ async def edit_chunk(
     if search_text is not None and len(search_text) > LONGEST:
         raise InvalidInput(f"Too long: {len(search_text):,} characters; the limit is {LONGEST:,}.")
     identifier = await services.database.run(lambda session: find_row(session, user.id, collection, write=True).id)
-    await services.librarian.edit_chunk(identifier, chunk_id, enabled=enabled, search_text=search_text)
+    await services.index_service.edit_chunk(identifier, chunk_id, enabled=enabled, search_text=search_text)
 
     def work(session: Session) -> ChunkCard:
         row = session.get(KbChunk, chunk_id)

@@ -145,17 +145,17 @@ async def delete_collection(services: Services, user: User, name: str) -> None:
         return row
 
     row = await services.database.run(work)
-    await services.librarian.delete(row.id)
+    await services.index_service.delete(row.id)
 
 
 async def rebuild_collection(services: Services, user: User, name: str) -> int:
     """Make its index anew; gives the number of chunks."""
-    return await services.librarian.rebuild((await find_collection(services, user, name, write=True)).id)
+    return await services.index_service.rebuild((await find_collection(services, user, name, write=True)).id)
 
 
 async def storage_used(services: Services, user: User, name: str) -> Storage:
     """Bytes of files, texts and vectors."""
-    return await services.librarian.storage((await find_collection(services, user, name)).id)
+    return await services.index_service.storage((await find_collection(services, user, name)).id)
 
 
 def _own(session: Session, user: User, name: str) -> Collection:

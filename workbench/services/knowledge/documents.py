@@ -132,7 +132,7 @@ async def named_documents(services: Services, user: User, name: str) -> list[Doc
 async def edit_document(services: Services, user: User, collection: str, document: str, facts: Mapping[str, Any]) -> DocumentCard:
     """Correct facts; they are kept when a new version comes. Raises InvalidInput for a fact that is none."""
     card = await find_document(services, user, collection, document, write=True)
-    await services.librarian.edit_facts(card.collection_id, card.id, facts)
+    await services.index_service.edit_facts(card.collection_id, card.id, facts)
     return await find_document(services, user, card.collection_id, card.id)
 
 
@@ -165,7 +165,7 @@ async def remove_documents(services: Services, user: User, collection: str, docu
         return row.id, [one.id for one in found]
 
     identifier, ids = await services.database.run(work)
-    await services.librarian.remove(identifier, ids)
+    await services.index_service.remove(identifier, ids)
 
 
 async def read_document_text(services: Services, user: User, collection: str, document: str) -> Document:

@@ -51,7 +51,7 @@ async def search_collections(
         raise InvalidInput(f"Choose 1 to {MOST_COLLECTIONS} collections.")
     _check(k)
     rows = [await services.database.run(lambda session, name=name: find_row(session, user.id, name)) for name in dict.fromkeys(collections)]
-    answers = await asyncio.gather(*(services.librarian.search(row.id, [query], k, filters, config) for row in rows))
+    answers = await asyncio.gather(*(services.index_service.search(row.id, [query], k, filters, config) for row in rows))
     ranked = [
         (rank, -passage.score, FoundPassage(row.id, row.name, passage))
         for row, (passages,) in zip(rows, answers, strict=True)
@@ -74,7 +74,7 @@ async def search_many(
         raise InvalidInput(f"Send 1 to {MOST_QUERIES} queries at once.")
     _check(k)
     row = await services.database.run(lambda session: find_row(session, user.id, collection))
-    return await services.librarian.search(row.id, queries, k, filters, config)
+    return await services.index_service.search(row.id, queries, k, filters, config)
 
 
 def _check(k: int) -> None:

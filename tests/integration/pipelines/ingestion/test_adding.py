@@ -258,7 +258,7 @@ def test_a_damaged_or_stale_index_is_mended(settings: Settings, folder: Path):
 
 
 def test_one_process_writes_at_a_time(settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pipelines.librarian.shelf.WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("pipelines.index_service.collection_cache.WAIT_SECONDS", 0.3)
     quick = load_settings(home=settings.home, jobs={"attempts": 1})
     roles = Roles(embedding=WordsEmbedding())
     with open_knowledge(quick, roles=roles) as one, open_knowledge(quick, roles=roles) as other:

@@ -21,9 +21,9 @@ from infra.database.tables import AnalysisResult
 from infra.database.tables_knowledge import KbDocument
 from infra.objectstore import make_object_store
 from knowledge.library import create_collection
+from pipelines.index_service.remote import INDEX, RemoteIndexService
 from pipelines.ingestion.batch import BatchStore
 from pipelines.jobs import Jobs
-from pipelines.librarian.remote import LIBRARIAN, RemoteLibrarian
 from serving.cluster.remote import APP
 from tests.integration.conftest import Served
 
@@ -54,7 +54,7 @@ async def test_killed_in_the_middle_it_goes_on_and_reads_nothing_twice(served: S
     database = Database(settings.database_url)
     migrate(database)
     jobs = Jobs(settings, database)
-    desk = RemoteLibrarian(serve.get_deployment_handle(LIBRARIAN, app_name=APP))
+    index = RemoteIndexService(serve.get_deployment_handle(INDEX, app_name=APP))
 
     def make(session: Session) -> tuple[str, str]:
         owner, _ = owner_of(session)
@@ -79,10 +79,10 @@ async def test_killed_in_the_middle_it_goes_on_and_reads_nothing_twice(served: S
         assert (await jobs.get(job.id)).state in ("queued", "running")
         await asyncio.sleep(0.05)
     # Questions are answered while documents are being added.
-    assert (await desk.search(collection, ["kidney"], 1))[0]
+    assert (await index.search(collection, ["kidney"], 1))[0]
     victims = [
         logged(settings.home, "ingestion", "stage worker ready")[-1]["pid"],
-        logged(settings.home, "librarian", "librarian ready")[-1]["pid"],
+        logged(settings.home, "index", "index service ready")[-1]["pid"],
     ]
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
@@ -95,9 +95,9 @@ async def test_killed_in_the_middle_it_goes_on_and_reads_nothing_twice(served: S
     times = Counter(said["content"] for said in logged(settings.home, "ingestion", "document read"))
     digest = {f"{subject}.md": hashlib.sha256(text_about(subject).encode()).hexdigest()[:16] for subject in SUBJECTS}
     assert all(times[digest[name]] == 1 for name in before) and set(digest.values()) == set(times)
-    answers = await desk.search(collection, [f"what nobody knew of the {subject}" for subject in SUBJECTS], 1)
+    answers = await index.search(collection, [f"what nobody knew of the {subject}" for subject in SUBJECTS], 1)
     assert [passages[0].document for passages in answers] == [f"{subject}.md" for subject in SUBJECTS]
-    await desk.delete(collection)
+    await index.delete(collection)
     jobs.close()
     database.close()
 
@@ -110,7 +110,7 @@ async def test_a_document_of_one_endless_word_leaves_the_others_ready(served: Se
     database = Database(settings.database_url)
     migrate(database)
     jobs = Jobs(settings, database)
-    desk = RemoteLibrarian(serve.get_deployment_handle(LIBRARIAN, app_name=APP))
+    index = RemoteIndexService(serve.get_deployment_handle(INDEX, app_name=APP))
 
     def make(session: Session) -> tuple[str, str]:
         owner, _ = owner_of(session)
@@ -129,10 +129,10 @@ async def test_a_document_of_one_endless_word_leaves_the_others_ready(served: Se
     )
     async with asyncio.timeout(200):
         assert (await jobs.wait(job.id)).state == "done"
-    said = {one["document"]: one for one in await desk.states(collection, ["kidney.md", "liver.md", "word.docx"])}
+    said = {one["document"]: one for one in await index.states(collection, ["kidney.md", "liver.md", "word.docx"])}
     assert {name: one["state"] for name, one in said.items()} == {"kidney.md": "ready", "liver.md": "ready", "word.docx": "ready"}
     assert said["word.docx"]["chunks"] == 1250
-    assert [found[0].document for found in await desk.search(collection, ["kidney", "liver"], 1)] == ["kidney.md", "liver.md"]
-    await desk.delete(collection)
+    assert [found[0].document for found in await index.search(collection, ["kidney", "liver"], 1)] == ["kidney.md", "liver.md"]
+    await index.delete(collection)
     jobs.close()
     database.close()

@@ -54,7 +54,7 @@ class Opened:
         return self.library.collection
 
 
-class Shelf:
+class CollectionCache:
     """Opens collections when they are asked for. Used from one event loop; what blocks runs in threads."""
 
     def __init__(self, settings: Settings, database: Database, store: ObjectStore) -> None:

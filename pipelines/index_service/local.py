@@ -1,4 +1,4 @@
-"""The librarian itself: adds, changes, searches and rebuilds collections. Imports no model; asks the roles for them."""
+"""The index service itself: adds, changes, searches and rebuilds collections. Imports no model; asks the roles for them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from knowledge.metadata import extract_facts
 from knowledge.metadata.facts import squash
 from knowledge.reading.picture_cache import forget_pictures
 from knowledge.search import Passage, Searcher, check_asked, config_named
-from pipelines.librarian.contract import Desk, State
-from pipelines.librarian.models import KnownModel
-from pipelines.librarian.shelf import Opened, Shelf
+from pipelines.index_service.collection_cache import CollectionCache, Opened
+from pipelines.index_service.embedding import KnownModel
+from pipelines.index_service.interface import IndexService, State
 from pipelines.rerank import EntailmentReranker
 from serving.roles import Roles
 
 FILTERS = ("organisation", "kind", "year", "quarter", "language", "document")
 
 
-class Librarian(Desk):
+class LocalIndexService(IndexService):
     """In this process.
 
     Args:
@@ -44,10 +44,10 @@ class Librarian(Desk):
 
     def __init__(self, settings: Settings, database: Database, store: ObjectStore, roles: Roles) -> None:
         self._settings, self._database, self._roles = settings, database, roles
-        self._shelf, self._cache = Shelf(settings, database, store), DataFolder(settings.home).cache
+        self._collections, self._cache = CollectionCache(settings, database, store), DataFolder(settings.home).cache
 
     async def digest(self, collection_id: str) -> str:
-        async with self._shelf.reading(collection_id) as opened:
+        async with self._collections.reading(collection_id) as opened:
             return opened.collection.embedding_model
 
     async def enlist(self, collection_id: str, items: Sequence[Listed], job_id: str = "") -> set[str]:
@@ -59,21 +59,21 @@ class Librarian(Desk):
     async def fail(self, collection_id: str, errors: Mapping[str, Mapping[str, Any]], files: Sequence[str] = ()) -> None:
         await self._database.run(lambda session: fail(session, collection_id, errors))
         if files:
-            async with self._shelf.reading(collection_id) as opened:
+            async with self._collections.reading(collection_id) as opened:
                 await asyncio.to_thread(opened.library.drop_files, set(files))
 
     async def copy_twin(self, collection_id: str, item: Listed) -> State | None:
-        async with self._shelf.changing(collection_id) as opened:
+        async with self._collections.changing(collection_id) as opened:
             return await asyncio.to_thread(_copy_twin, opened.library, item)
 
     async def put(self, collection_id: str, prepared: Sequence[Prepared], digest: str) -> list[State]:
-        async with self._shelf.changing(collection_id) as opened:
+        async with self._collections.changing(collection_id) as opened:
             known = opened.collection.embedding_model
             if known and known != digest:
                 raise Conflict("The collection was made with another embedding model. Rebuild it (workbench kb rebuild).")
             width = next((item.vectors.shape[1] for item in prepared if len(item.vectors)), None)
             if not known and width is not None:
-                await self._shelf.reopen(opened, digest=digest, dimensions=width)
+                await self._collections.reopen(opened, digest=digest, dimensions=width)
             rows = await asyncio.to_thread(opened.library.put_many, prepared, only_listed=True)
             return [state_of(row) for row in rows]
 
@@ -82,16 +82,16 @@ class Librarian(Desk):
         return [state_of(rows[name]) for name in names if name in rows]
 
     async def remove(self, collection_id: str, names: Sequence[str]) -> None:
-        async with self._shelf.changing(collection_id) as opened:
+        async with self._collections.changing(collection_id) as opened:
             gone = await asyncio.to_thread(opened.library.remove, *names)
         await asyncio.to_thread(forget_pictures, self._cache, gone)
 
     async def edit_facts(self, collection_id: str, document: str, facts: Mapping[str, Any]) -> None:
-        async with self._shelf.changing(collection_id) as opened:
+        async with self._collections.changing(collection_id) as opened:
             await asyncio.to_thread(lambda: opened.library.edit_facts(opened.library.find([document])[0], facts))
 
     async def edit_chunk(self, collection_id: str, chunk_id: int, *, enabled: bool | None = None, search_text: str | None = None) -> None:
-        async with self._shelf.changing(collection_id) as opened:
+        async with self._collections.changing(collection_id) as opened:
             library = opened.library
             if enabled is not None:
                 await asyncio.to_thread(library.switch, chunk_id, enabled)
@@ -103,19 +103,19 @@ class Librarian(Desk):
                 await asyncio.to_thread(library.reword, chunk_id, chunk.search_text, vectors[0])
 
     async def rebuild(self, collection_id: str) -> int:
-        async with self._shelf.changing(collection_id) as opened:
+        async with self._collections.changing(collection_id) as opened:
             if opened.collection.embedding_model:
                 await self._renew_vectors(opened)
             return await asyncio.to_thread(rebuild, opened.library)
 
     async def delete(self, collection_id: str) -> None:
-        async with self._shelf.changing(collection_id) as opened:
+        async with self._collections.changing(collection_id) as opened:
             gone = await asyncio.to_thread(opened.library.delete_everything)
-            await self._shelf.forget(opened)
+            await self._collections.forget(opened)
         await asyncio.to_thread(forget_pictures, self._cache, gone)
 
     async def storage(self, collection_id: str) -> Storage:
-        async with self._shelf.reading(collection_id) as opened:
+        async with self._collections.reading(collection_id) as opened:
             return await asyncio.to_thread(storage, opened.library)
 
     async def search(
@@ -123,7 +123,7 @@ class Librarian(Desk):
     ) -> list[list[Passage]]:
         chosen = config_named(config)
         check_asked(queries, k)
-        async with self._shelf.reading(collection_id) as opened:
+        async with self._collections.reading(collection_id) as opened:
             if not opened.collection.embedding_model:
                 return [[] for _ in queries]
             wanted = await asyncio.to_thread(_filters, opened.library, filters or {})
@@ -134,7 +134,7 @@ class Librarian(Desk):
 
     async def close(self) -> None:
         """Put every collection away; what others have written stays theirs."""
-        await self._shelf.close()
+        await self._collections.close()
 
     async def _renew_vectors(self, opened: Opened) -> None:
         """Other vectors for every document, where the model that serves is not the one that the collection knows.
@@ -152,7 +152,7 @@ class Librarian(Desk):
             width = vectors.shape[1]
             await asyncio.to_thread(library.replace_vectors, document, vectors)
         if width:
-            await self._shelf.reopen(opened, digest=model.digest, dimensions=width)
+            await self._collections.reopen(opened, digest=model.digest, dimensions=width)
 
 
 def _copy_twin(library: Library, item: Listed) -> State | None:

@@ -1,4 +1,4 @@
-"""What the librarian does for those who add, change and search; the same in this process and on Ray Serve.
+"""What the index service does for those who add, change and search; the same in this process and on Ray Serve.
 
 It trusts its callers: who may read or write a collection is decided before it is asked.
 """
@@ -16,8 +16,8 @@ State = dict[str, Any]
 """Of a document, as ``workbench kb add --json`` tells it: document, state, pages, chunks, error."""
 
 
-class Desk(ABC):
-    """The librarian, wherever it works. Collections and documents are named by id (documents by name, too).
+class IndexService(ABC):
+    """The index service, wherever it works. Collections and documents are named by id (documents by name, too).
 
     Every method raises NotFound for a collection that is not there (any more), and Unavailable where it cannot be
     reached or another process is changing the collection.

@@ -1,5 +1,5 @@
 """Who keeps the collections: the one process that writes their indexes, and how everybody else asks it."""
 
-from pipelines.librarian.contract import Desk
+from pipelines.index_service.interface import IndexService
 
-__all__ = ["Desk"]
+__all__ = ["IndexService"]
