@@ -52,7 +52,9 @@ def unpack_document(pack: bytes, identifier: str, *, name: str, media_type: str)
         content["metadata"],
         tuple(content["warnings"]),
     )
-    return replace(document, blocks=with_paths([tuple(block) for block in content["blocks"]], document.text))
+    blocks = [tuple(block) for block in content["blocks"]]
+    cells = dict(content.get("cells", ()))  # packs of earlier versions have none
+    return replace(document, blocks=with_paths(blocks, document.text, cells))
 
 
 def unpack_vectors(pack: bytes, identifier: str) -> np.ndarray:
@@ -72,6 +74,11 @@ def _content(document: Document) -> dict[str, Any]:
     return {
         "pages": [[page.number, page.start, page.text, page.recognised] for page in document.pages],
         "blocks": [[block.kind, block.start, block.end, block.page, block.level] for block in document.blocks],
+        "cells": [
+            [position, [[c.row, c.column, c.rows, c.columns, c.start, c.end, int(c.header)] for c in block.cells]]
+            for position, block in enumerate(document.blocks)
+            if block.cells
+        ],
         "paged": document.paged,
         "title": document.title,
         "language": document.language,

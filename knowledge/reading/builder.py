@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from infra.errors import TooLarge
 from knowledge.reading.document import PAGE_BREAK, Limits
+from knowledge.reading.tables import Raw, write_table
 
 # Form feeds separate pages and NUL breaks databases: neither may stand inside a text. Lone surrogates cannot be encoded.
-_SPACING = re.compile("[\x0b\x0c\x1c-\x1f]")
 _SPACING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FORBIDDEN = re.compile(r"[\ufffe\uffff\ud800-\udfff]")
 
 
+QUOTED, LONGEST_QUOTE = 8, 300  # passages a warning quotes, and characters of each
 LEFT_OUT = "A part of the {} is damaged, nested too deeply or too long to be read: what follows there was left out."
 
 
@@ -22,16 +24,23 @@ def clean(text: str) -> str:
     return _FORBIDDEN.sub("", _SPACING.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
+def _shortened(words: str) -> str:
+    return words if len(words) <= LONGEST_QUOTE else words[:LONGEST_QUOTE].rsplit(" ", 1)[0] + " ..."
+
+
 class Builder:
     """Collects blocks; ``result()`` is plain JSON that crosses the process border."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.warnings: list[str] = []
+        self._left_out: dict[tuple[str, int | None], list[str]] = {}
+        self._unread: dict[str, list[str]] = {}
         self.metadata: dict[str, str] = {}
         self.title: str | None = None
         self._pages: list[dict[str, Any]] = []
         self._blocks: list[tuple[str, int, int, int, int]] = []
+        self._cells: dict[int, list[list[int]]] = {}
         self._parts: list[str] = []
         self._length = 0
         self._page_start = 0
@@ -51,6 +60,17 @@ class Builder:
         if sentence not in self.warnings and len(self.warnings) < 50:
             self.warnings.append(sentence)
 
+    def leave_out(self, why: str, words: str, *, page: int | None = None) -> None:
+        """Note that ``words`` stand in the file but a reader does not see them; :meth:`result` warns of them by ``why``."""
+        words = " ".join(clean(words).split())
+        if words:
+            self._left_out.setdefault((why, page), []).append(words)
+
+    def unread(self, what: str, name: str = "") -> None:
+        """Note that ``what`` (a picture, an embedded page) is in the file and was not read; ``name`` tells which."""
+        name = " ".join(clean(name).split())[:100]
+        self._unread.setdefault(what, []).append(name)
+
     def add(self, kind: str, text: str, *, level: int = 0, gap: str = "\n\n") -> int:
         """Append a block after ``gap`` white space; gives the offset in the document where it starts."""
         text = clean(text).strip("\n ")
@@ -62,6 +82,21 @@ class Builder:
         self._append(text)
         self._blocks.append((kind, start, self._length, len(self._pages) + 1, level if kind == "heading" else 0))
         return start
+
+    def add_table(self, rows: Sequence[Sequence[Raw]], *, caption: str = "") -> None:
+        """Append a table; ``caption`` is its first line."""
+        text, cells = write_table([[Raw(clean(raw.text), raw.rows, raw.columns, raw.header) for raw in row] for row in rows])
+        caption = " ".join(clean(caption).split())
+        if not text.strip():
+            self.add("paragraph", caption)
+            return
+        head = f"{caption}\n" if caption else ""
+        whole = head + text
+        lead = len(whole) - len(whole.lstrip("\n "))
+        start = self.add("table", whole) - lead + len(head)
+        self._cells[len(self._blocks) - 1] = [
+            [c.row, c.column, c.rows, c.columns, start + c.start, start + c.end, int(c.header)] for c in cells
+        ]
 
     def add_own_text(self, text: str, blocks: list[tuple[str, int, int, int]]) -> None:
         """The whole file's own text, with ``(kind, start, end, level)`` blocks over it."""
@@ -79,15 +114,28 @@ class Builder:
     def result(self, media_type: str, *, paged: bool) -> dict[str, Any]:
         if self._parts or not self._pages:
             self.end_page()
+        self._tell()
         return {
             "media_type": media_type,
             "paged": paged,
             "pages": self._pages,
             "blocks": self._blocks,
+            "cells": sorted(self._cells.items()),
             "title": self.title,
             "metadata": self.metadata,
             "warnings": self.warnings,
         }
+
+    def _tell(self) -> None:
+        """Warnings for all that was left out or not read, the words quoted."""
+        for (why, page), passages in self._left_out.items():
+            shown = [f'"{_shortened(words)}"' for words in dict.fromkeys(passages)]
+            more = f" and {len(shown) - QUOTED} more" if len(shown) > QUOTED else ""
+            self.warn(f"Left out{f' on page {page}' if page else ''}, {why}: {', '.join(shown[:QUOTED])}{more}.")
+        for what, names in self._unread.items():
+            named = [name for name in dict.fromkeys(names) if name]
+            listed = f": {', '.join(named[:QUOTED])}{' and others' if len(named) > QUOTED else ''}" if named else ""
+            self.warn(f"Not read: {len(names)} {what}{'s' if len(names) > 1 else ''}{listed}.")
 
     def _append(self, text: str) -> None:
         self._parts.append(text)

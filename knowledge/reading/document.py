@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+
+from knowledge.reading.tables import Cell
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "header", "footer", "footnote"]
 KINDS: tuple[str, ...] = get_args(BlockKind)
@@ -72,6 +74,7 @@ class Block:
     Attributes:
         level: depth of a heading, from 1; 0 for other kinds.
         headings: the headings above it, outermost first (a heading is not among its own).
+        cells: of a table, where its cells are known; row by row.
     """
 
     kind: BlockKind
@@ -80,6 +83,7 @@ class Block:
     page: int
     level: int = 0
     headings: tuple[str, ...] = ()
+    cells: tuple[Cell, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,15 +141,22 @@ def as_kb_read(document: Document) -> dict[str, Any]:
     }
 
 
-def with_paths(blocks: Sequence[tuple[str, int, int, int, int]], text: str) -> tuple[Block, ...]:
-    """Blocks from ``(kind, start, end, page, level)`` in text order, each with the headings above it."""
+def with_paths(
+    blocks: Sequence[tuple[str, int, int, int, int]], text: str, cells: Mapping[int, Sequence[Sequence[int]]] | None = None
+) -> tuple[Block, ...]:
+    """Blocks from ``(kind, start, end, page, level)`` in text order, each with the headings above it.
+
+    Args:
+        cells: position of a block -> its cells as ``(row, column, rows, columns, start, end, header)``.
+    """
     stack: list[tuple[int, str]] = []
     out = []
-    for kind, start, end, page, level in blocks:
+    for position, (kind, start, end, page, level) in enumerate(blocks):
         if kind == "heading":
             while stack and stack[-1][0] >= level:
                 stack.pop()
-        out.append(Block(kind, start, end, page, level, tuple(title for _, title in stack)))  # type: ignore[arg-type]
+        own = tuple(Cell(item[0], item[1], item[2], item[3], item[4], item[5], bool(item[6])) for item in (cells or {}).get(position, ()))
+        out.append(Block(kind, start, end, page, level, tuple(title for _, title in stack), own))  # type: ignore[arg-type]
         if kind == "heading":
             stack.append((level, " ".join(text[start:end].split())[:200]))
     return tuple(out)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from knowledge.reading.numerals import written
+
 _MAX_NUMBER = 100_000
 
 
@@ -95,29 +97,13 @@ class Numbering:
             at = int(match[1]) - 1
             if at not in levels:
                 return ""
-            return _written(counts.get(at, levels[at][2]), levels[at][0])
+            return written(counts.get(at, levels[at][2]), levels[at][0])
 
         return re.sub(r"%(\d)", fill, pattern).strip()
 
 
 def _number(text: str | None, default: int) -> int:
     return int(text) if text and text.isdigit() and len(text) < 7 else default
-
-
-def _written(number: int, form: str) -> str:
-    if form in ("lowerLetter", "upperLetter") and number > 0:
-        letter = chr(97 + (number - 1) % 26) * ((number - 1) // 26 % 10 + 1)
-        return letter.upper() if form == "upperLetter" else letter
-    if form in ("lowerRoman", "upperRoman") and 0 < number < 4000:
-        roman = ""
-        for size, sign in zip(
-            (1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1),
-            ("m", "cm", "d", "cd", "c", "xc", "l", "xl", "x", "ix", "v", "iv", "i"),
-            strict=True,
-        ):
-            roman, number = roman + sign * (number // size), number % size
-        return roman.upper() if form == "upperRoman" else roman
-    return f"0{number}" if form == "decimalZero" and number < 10 else str(number)
 
 
 def chart_table(chart: etree._Element) -> str:
