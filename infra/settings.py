@@ -136,6 +136,9 @@ DEFAULT_MODELS = {
 }
 
 
+GB_A_JOB = 1.5  # a whole head at 1 mm, read, segmented and drawn, with what the libraries keep
+
+
 class Jobs(Section):
     concurrency: int = Field(
         default=0, ge=0, description="Jobs that run at once; others wait. 0 is what the machine holds: one a processor, each with 1.5 GB."
@@ -143,6 +146,15 @@ class Jobs(Section):
     attempts: int = Field(default=3, ge=1, description="How often a stage is tried when its error is retryable.")
     backoff_seconds: float = Field(default=1.0, ge=0, description="Wait before the second try; it doubles with each further one.")
     stage_timeout_seconds: float = Field(default=600.0, gt=0, description="A stage that takes longer has failed (retryable).")
+
+    @property
+    def at_once(self) -> int:
+        """``concurrency``, or where it is 0 one job a processor and one for each :data:`GB_A_JOB` of memory. Two at least, so that
+        one scan is read or written while another is segmented."""
+        if self.concurrency:
+            return self.concurrency
+        memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+        return max(2, min(len(os.sched_getaffinity(0)), int(memory_gb / GB_A_JOB)))
 
 
 class Imaging(Section):

@@ -10,10 +10,10 @@ from ray import serve
 from ray.serve import Application
 
 from infra.settings import Settings, load_settings
-from pipelines.catalog import CATALOG, Catalog
 from pipelines.index_service.remote import INDEX, IndexReplica
-from pipelines.runner import Runner
-from pipelines.stage_worker import StageWorker
+from pipelines.jobs.catalog import CATALOG, Catalog
+from pipelines.jobs.runner import Runner
+from pipelines.jobs.stage_worker import StageWorker
 from serving.cluster.application import deployment_options, portable
 
 

@@ -90,7 +90,7 @@ class KbVersion(SQLModel, table=True):
     size: int = 0
     sha256: str = Field(description="Of the file.")
     key: str = Field(description="Object (bucket kb-raw) with the file.")
-    text_key: str = Field(description="Object (bucket kb-raw) with what was read from it, alone in a pack.")
+    text_key: str = Field(description="Object (bucket kb-raw) with what was read from it, alone in an archive.")
     title: str | None = None
     pages: int | None = None
     replaced_at: datetime = Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))

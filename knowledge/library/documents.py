@@ -23,7 +23,7 @@ from infra.errors import InvalidInput, NotFound
 from infra.objectstore import ObjectStore
 from knowledge.chunking import Chunk
 from knowledge.index import Index
-from knowledge.library.packs import MEDIA_TYPE, pack_texts, pack_vectors, unpack_document, unpack_vectors, without
+from knowledge.library.archives import MEDIA_TYPE, read_document_archive, read_vector_archive, text_archive, vector_archive, without
 from knowledge.library.rows import (
     FACT_FIELDS,
     Prepared,
@@ -37,11 +37,12 @@ from knowledge.library.rows import (
     rows_meant,
     rows_named,
 )
+from knowledge.library.states import Listed
 from knowledge.library.versions import forget_versions, keep_texts, note_versions
 from knowledge.metadata import Facts
 from knowledge.reading import Document
 
-Gone = tuple[str, str | None, str | None]  # id, text_key and vectors_key of what a pack is to lose
+Gone = tuple[str, str | None, str | None]  # id, text_key and vectors_key of what an archive is to lose
 
 
 class Library:
@@ -63,6 +64,24 @@ class Library:
         with self.database.session() as session:
             found = rows_named(session, self.collection.id, [name]).get(name)
             return found if found is not None and found.state == "ready" and found.sha256 == sha256 else None
+
+    def duplicate_of(self, item: Listed) -> KbDocument | None:
+        """A ready document of another name with the same content (sha256); None where there is none."""
+        with self.database.session() as session:
+            query = select(KbDocument).where(
+                KbDocument.collection_id == self.collection.id,
+                KbDocument.sha256 == item.sha256,
+                KbDocument.state == "ready",
+                KbDocument.name != item.name,
+                col(KbDocument.key).is_not(None),  # a record's name is part of its content
+            )
+            return session.exec(query.order_by(col(KbDocument.created_at))).first()
+
+    def searchable(self) -> list[KbDocument]:
+        """All documents that have a version to search, oldest first."""
+        with self.database.session() as session:
+            query = select(KbDocument).where(KbDocument.collection_id == self.collection.id, col(KbDocument.vectors_key).is_not(None))
+            return list(session.exec(query.order_by(col(KbDocument.created_at), col(KbDocument.name))))
 
     def put(self, document: Document, chunks: Sequence[Chunk], vectors: np.ndarray, facts: Facts, source: Source) -> KbDocument:
         """:meth:`put_many` of one document."""
@@ -100,9 +119,9 @@ class Library:
         self, items: Mapping[str, Prepared], before: Mapping[str, KbDocument], ids: Mapping[str, str], kept: list[tuple[str, str]]
     ) -> list[KbDocument]:
         """The writes of :meth:`put_many`; objects that are stored before the rows that name them are noted in ``kept``."""
-        text_key = self._keep(self.raw, pack_texts({ids[name]: item.document for name, item in items.items()}))
+        text_key = self._keep(self.raw, text_archive({ids[name]: item.document for name, item in items.items()}))
         kept.append((self.raw, text_key))
-        vectors_key = self._keep(self.vector_bucket, pack_vectors({ids[name]: item.vectors for name, item in items.items()}))
+        vectors_key = self._keep(self.vector_bucket, vector_archive({ids[name]: item.vectors for name, item in items.items()}))
         kept.append((self.vector_bucket, vectors_key))
         texts = keep_texts(self, list(before.values()), {name: item.source.sha256 for name, item in items.items()})
         with self.database.session() as session:
@@ -143,12 +162,16 @@ class Library:
         """A ready document as it was put: what was read, its chunks, and their vectors. Raises IntegrityError."""
         with self.database.session() as session:
             chunks = [chunk_of(row) for row in chunks_of(session, document.id)]
-        pack = self.store.get(self.raw, str(document.text_key))
-        return unpack_document(pack, document.id, name=document.name, media_type=document.media_type), chunks, self.vectors_of(document)
+        archive = self.store.get(self.raw, str(document.text_key))
+        return (
+            read_document_archive(archive, document.id, name=document.name, media_type=document.media_type),
+            chunks,
+            self.vectors_of(document),
+        )
 
     def vectors_of(self, document: KbDocument) -> np.ndarray:
         """float32 ``(chunks, dimensions)``, in the order of the chunks. Raises IntegrityError."""
-        return unpack_vectors(self.store.get(self.vector_bucket, str(document.vectors_key)), document.id)
+        return read_vector_archive(self.store.get(self.vector_bucket, str(document.vectors_key)), document.id)
 
     def find(self, names: Sequence[str]) -> list[KbDocument]:
         """Documents by id or name, each once. Raises NotFound for one that the collection does not have."""
@@ -227,7 +250,7 @@ class Library:
 
     def replace_vectors(self, document: KbDocument, vectors: np.ndarray, *, session_work: Any = None) -> None:
         """Keep other vectors of a document's chunks; the index is left to the caller."""
-        key = self._keep(self.vector_bucket, pack_vectors({document.id: vectors}))
+        key = self._keep(self.vector_bucket, vector_archive({document.id: vectors}))
         with self.database.session() as session:
             row = session.get_one(KbDocument, document.id)
             old, row.vectors_key = row.vectors_key, key
@@ -274,11 +297,11 @@ class Library:
             raise NotFound("Chunk not found.")
         return chunk
 
-    def _keep(self, bucket: str, pack: bytes) -> str:
-        return self.store.put(bucket, f"{self.collection.id}/{secrets.token_hex(12)}.zip", pack, media_type=MEDIA_TYPE).key
+    def _keep(self, bucket: str, archive: bytes) -> str:
+        return self.store.put(bucket, f"{self.collection.id}/{secrets.token_hex(12)}.zip", archive, media_type=MEDIA_TYPE).key
 
     def _repack(self, session: Session, gone: Sequence[Gone]) -> list[tuple[str, str]]:
-        """Packs that lose a document are written anew without it, where others are in them; gives the objects to delete."""
+        """Archives that lose a document are written anew without it, where others are in them; gives the objects to delete."""
         session.flush()
         drop: list[tuple[str, str]] = []
         for bucket, column, place in ((self.raw, "text_key", 1), (self.vector_bucket, "vectors_key", 2)):

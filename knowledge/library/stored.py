@@ -14,7 +14,7 @@ from infra.database import Database
 from infra.database.tables_knowledge import KbChunk, KbDocument
 from infra.errors import NotFound
 from infra.objectstore import ObjectStore
-from knowledge.library.packs import unpack_document
+from knowledge.library.archives import read_document_archive
 from knowledge.library.rows import facts_of, in_parts
 from knowledge.metadata import Catalog
 from knowledge.reading import Document
@@ -68,7 +68,7 @@ class StoredChunks:
         with self._lock:
             document = self._documents.get(place)
         if document is None:
-            document = unpack_document(self.store.get(self.raw, row.text_key), row.id, name=name, media_type=row.media_type)
+            document = read_document_archive(self.store.get(self.raw, row.text_key), row.id, name=name, media_type=row.media_type)
         with self._lock:
             self._documents[place] = document
             self._documents.move_to_end(place)

@@ -12,8 +12,8 @@ from sqlmodel import col, func, select
 from infra.database.tables_knowledge import KbChunk, KbDocument, KbVersion
 from infra.telemetry import logger
 from knowledge.index import Entry
+from knowledge.library.archives import read_vector_archive
 from knowledge.library.documents import Library
-from knowledge.library.packs import unpack_vectors
 from knowledge.library.rows import entry_of, in_parts
 from knowledge.library.versions import FOLDER as VERSIONS
 
@@ -43,14 +43,14 @@ def rebuild(library: Library) -> int:
 
 
 def _entries(library: Library) -> Iterator[tuple[Entry, np.ndarray]]:
-    """Every chunk of the tables with its stored vector, pack by pack."""
+    """Every chunk of the tables with its stored vector, archive by archive."""
     by_pack: dict[str, list[KbDocument]] = defaultdict(list)
     with library.database.session() as session:
         query = select(KbDocument).where(KbDocument.collection_id == library.collection.id, col(KbDocument.vectors_key).is_not(None))
         for document in session.exec(query.order_by(col(KbDocument.created_at), col(KbDocument.name))):
             by_pack[str(document.vectors_key)].append(document)
     for key, documents in by_pack.items():
-        pack = library.store.get(library.vector_bucket, key)
+        archive = library.store.get(library.vector_bucket, key)
         known = {document.id: document for document in documents}
         rows: dict[str, list[KbChunk]] = defaultdict(list)
         with library.database.session() as session:
@@ -59,7 +59,7 @@ def _entries(library: Library) -> Iterator[tuple[Entry, np.ndarray]]:
                 for chunk in session.exec(chunks):
                     rows[chunk.document_id].append(chunk)
         for identifier, chunks in rows.items():
-            for chunk, vector in zip(chunks, unpack_vectors(pack, identifier), strict=True):
+            for chunk, vector in zip(chunks, read_vector_archive(archive, identifier), strict=True):
                 yield entry_of(known[identifier], chunk), vector
 
 

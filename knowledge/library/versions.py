@@ -13,7 +13,7 @@ from sqlmodel import Session, col, delete, select
 
 from infra.database.tables_knowledge import KbDocument, KbVersion
 from infra.objectstore import ObjectStore
-from knowledge.library.packs import MEDIA_TYPE, pack_texts, unpack_document
+from knowledge.library.archives import MEDIA_TYPE, read_document_archive, text_archive
 from knowledge.library.rows import in_parts
 from knowledge.reading import Document
 
@@ -40,9 +40,9 @@ def keep_texts(library: Library, rows: Sequence[KbDocument], contents: Mapping[s
     for row in rows:
         if row.text_key is None or row.key is None or row.sha256 == contents[row.name]:
             continue
-        text = unpack_document(library.store.get(library.raw, row.text_key), row.id, name=row.name, media_type=row.media_type)
+        text = read_document_archive(library.store.get(library.raw, row.text_key), row.id, name=row.name, media_type=row.media_type)
         key = f"{library.collection.id}/{FOLDER}/{row.id}-{row.version}.zip"
-        found[row.id] = library.store.put(library.raw, key, pack_texts({row.id: text}), media_type=MEDIA_TYPE).key
+        found[row.id] = library.store.put(library.raw, key, text_archive({row.id: text}), media_type=MEDIA_TYPE).key
     return found
 
 
@@ -92,4 +92,4 @@ def forget_versions(session: Session, document_ids: Sequence[str]) -> list[KbVer
 
 def version_text(store: ObjectStore, raw: str, version: KbVersion, name: str) -> Document:
     """The version as it was read. Raises IntegrityError, NotFound."""
-    return unpack_document(store.get(raw, version.text_key), version.document_id, name=name, media_type=version.media_type)
+    return read_document_archive(store.get(raw, version.text_key), version.document_id, name=name, media_type=version.media_type)

@@ -28,7 +28,7 @@ from pipelines.compliance.wording import (
     policy_place,
     standing,
 )
-from pipelines.paper import (
+from pipelines.pdf_style import (
     ACCENT,
     BAD,
     BAND,

@@ -22,9 +22,9 @@ from pipelines.compliance.files import FILES, write_file
 from pipelines.compliance.pipeline import PIPELINE
 from pipelines.compliance.reporting import make_report
 from pipelines.compliance.stages import DOCUMENT
-from pipelines.definition import Progress
-from pipelines.ingestion.room import KnowledgeRoom, open_knowledge
-from pipelines.inline import run_inline
+from pipelines.ingestion.client import KnowledgeClient, open_knowledge
+from pipelines.jobs.definition import Progress
+from pipelines.jobs.inline import run_inline
 from serving.loop import LoopThread
 
 
@@ -35,7 +35,7 @@ def comply(
     requirements: Path | str | Policy | None = None,
     out: Path | None = None,
     settings: Settings | None = None,
-    room: KnowledgeRoom | None = None,
+    knowledge: KnowledgeClient | None = None,
     progress: Progress | None = None,
 ) -> ComplianceReport:
     """Check a document, requirement by requirement. What was read of it before, with the same models, is not read again.
@@ -45,23 +45,23 @@ def comply(
         policies: collections, by name or id.
         requirements: a file of requirements in place of collections, or a policy made from one.
         out: a folder that gets ``report.json``.
-        room: an open one, for several documents; by default one is opened and closed.
+        knowledge: an open one, for several documents; by default one is opened and closed.
 
     Raises:
         NotFound: there is no such file or collection.
         InvalidInput: neither policies nor requirements, or both; a file that cannot be read; a document without text.
     """
-    if room is None:
+    if knowledge is None:
         with open_knowledge(settings) as opened:
-            return comply(document, policies=policies, requirements=requirements, out=out, room=opened, progress=progress)
+            return comply(document, policies=policies, requirements=requirements, out=out, knowledge=opened, progress=progress)
     path = Path(document)
     if not path.is_file():
         raise NotFound(f"File not found: {path}.")
-    chosen = _chosen(room, [policies] if isinstance(policies, str) else list(policies), requirements)
-    buckets, sha256 = room.settings.storage.buckets, file_sha256(path)
+    chosen = _chosen(knowledge, [policies] if isinstance(policies, str) else list(policies), requirements)
+    buckets, sha256 = knowledge.settings.storage.buckets, file_sha256(path)
     content = json.dumps([policy.as_dict() for policy in chosen], sort_keys=True).encode()
     key = f"compliance/requirements/{hashlib.sha256(content).hexdigest()}.json"
-    room.store.put(buckets.analysis_reports, key, content, media_type="application/json")
+    knowledge.store.put(buckets.analysis_reports, key, content, media_type="application/json")
     job_id = new_id()
     given = {
         "bucket": buckets.analysis_reports,
@@ -70,28 +70,28 @@ def comply(
         "sha256": sha256,
         "upload": None,
     }
-    room.store.put(given["bucket"], given["key"], path)
+    knowledge.store.put(given["bucket"], given["key"], path)
     loop = LoopThread("compliance")  # a notebook's own loop is running already
     try:
         state = loop.run(
             run_inline(
                 PIPELINE,
                 input={DOCUMENT: given, "requirements": key},
-                settings=room.settings,
-                store=room.store,
-                roles=room.roles,
-                owner_id=room.user_id,
+                settings=knowledge.settings,
+                store=knowledge.store,
+                roles=knowledge.roles,
+                owner_id=knowledge.user_id,
                 title=path.name,
                 job_id=job_id,
                 progress=progress,
             )
         )
-        kept = json.loads(room.store.get(buckets.analysis_reports, state["verdicts"]))
-        said = json.loads(room.store.get(buckets.analysis_reports, state["artifacts"]["report.json"]["key"]))
+        kept = json.loads(knowledge.store.get(buckets.analysis_reports, state["verdicts"]))
+        said = json.loads(knowledge.store.get(buckets.analysis_reports, state["artifacts"]["report.json"]["key"]))
     finally:
         loop.close()
-        for info in list(room.store.list(buckets.analysis_reports, f"compliance/{job_id}/")):
-            room.store.delete(buckets.analysis_reports, info.key)
+        for info in list(knowledge.store.list(buckets.analysis_reports, f"compliance/{job_id}/")):
+            knowledge.store.delete(buckets.analysis_reports, info.key)
     report = make_report(
         kept, chosen, document=path.name, sha256=sha256, models=state["models"], seconds=state["seconds"], warnings=said["warnings"]
     )
@@ -107,15 +107,15 @@ def write_files(report: ComplianceReport, out: Path) -> None:
         (out / name).write_bytes(write_file(report, name))
 
 
-def _chosen(room: KnowledgeRoom, policies: list[str], requirements: Path | str | Policy | None) -> list[Policy]:
+def _chosen(knowledge: KnowledgeClient, policies: list[str], requirements: Path | str | Policy | None) -> list[Policy]:
     if bool(policies) == (requirements is not None):
         raise InvalidInput("Choose policies to check against, or a file of requirements.")
     if requirements is not None:
         return [requirements if isinstance(requirements, Policy) else read_requirements_file(Path(requirements))]
-    with room.database.session() as session:
-        places = {(place := find_collection(session, room.user_id, name)).id: place for name in policies}
+    with knowledge.database.session() as session:
+        places = {(place := find_collection(session, knowledge.user_id, name)).id: place for name in policies}
     for identifier in places:
-        chunks = StoredChunks(room.database, room.store, identifier, raw=room.settings.storage.buckets.kb_raw)
-        rows.extract_new(room.database, identifier, chunks.document)
-    with room.database.session() as session:
+        chunks = StoredChunks(knowledge.database, knowledge.store, identifier, raw=knowledge.settings.storage.buckets.kb_raw)
+        rows.extract_new(knowledge.database, identifier, chunks.document)
+    with knowledge.database.session() as session:
         return [rows.policy_of(session, place) for place in places.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.compliance import stages
-from pipelines.definition import Pipeline, Stage
+from pipelines.jobs.definition import Pipeline, Stage
 
 A_DAY = 86_400.0  # two hundred pages against two hundred requirements; each call of a model has limits of its own
 

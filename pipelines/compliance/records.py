@@ -26,7 +26,7 @@ from pipelines.compliance.contract import (
     Verdict,
 )
 from pipelines.compliance.scoring import grade
-from pipelines.definition import StageContext
+from pipelines.jobs.definition import StageContext
 from serving.registry.versions import ModelRef
 
 ASKED = 0.35

@@ -11,18 +11,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import InvalidInput
-from pipelines.definition import StageContext, State
+from pipelines.jobs.definition import StageContext, State
 
 if TYPE_CHECKING:
     from knowledge.reading import Document
     from knowledge.requirements import Policy
 
-DOCUMENT = "document"  # its name in the pack of its text
+DOCUMENT = "document"  # its name in the archive of its text
 
 
 async def read(context: StageContext, state: State) -> State:
     """Read the document in a process of its own, and keep its text."""
-    from knowledge.library.packs import MEDIA_TYPE, pack_texts
+    from knowledge.library.archives import MEDIA_TYPE, text_archive
     from knowledge.reading import read_document
 
     begun = time.perf_counter()
@@ -40,7 +40,7 @@ async def read(context: StageContext, state: State) -> State:
         raise InvalidInput(f"{given['name']} has no text to check.")
     bucket = reports_of(context)
     key = text_key(context.job_id)
-    await asyncio.to_thread(context.store.put, bucket, key, pack_texts({DOCUMENT: document}), media_type=MEDIA_TYPE)
+    await asyncio.to_thread(context.store.put, bucket, key, text_archive({DOCUMENT: document}), media_type=MEDIA_TYPE)
     return {"text": key, "media_type": document.media_type, "seconds": {"read": round(time.perf_counter() - begun, 3)}}
 
 
@@ -130,10 +130,10 @@ def text_key(job_id: str) -> str:
 
 def load_text(context: StageContext, state: State) -> Document:
     """The document as it was read. Raises IntegrityError."""
-    from knowledge.library.packs import unpack_document
+    from knowledge.library.archives import read_document_archive
 
-    pack = context.store.get(reports_of(context), str(state["text"]))
-    return unpack_document(pack, DOCUMENT, name=context.input["document"]["name"], media_type=str(state["media_type"]))
+    archive = context.store.get(reports_of(context), str(state["text"]))
+    return read_document_archive(archive, DOCUMENT, name=context.input["document"]["name"], media_type=str(state["media_type"]))
 
 
 def load_policies(context: StageContext) -> list[Policy]:

@@ -15,8 +15,8 @@ from infra.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from infra.settings import Settings
-    from pipelines.definition import Progress
     from pipelines.imaging.report import Report
+    from pipelines.jobs.definition import Progress
     from serving.roles import Roles
 
 FILES = ("segmentation.nii.gz", "segmentation.ctab", "report.json", "report.pdf", "overlay.png", "statistics.csv", "statistics.json")
@@ -80,7 +80,7 @@ async def analyze_async(
     from infra.settings import load_settings
     from pipelines.imaging.pipeline import PIPELINE
     from pipelines.imaging.report import Report
-    from pipelines.inline import run_inline
+    from pipelines.jobs.inline import run_inline
 
     settings = settings or load_settings()
     if roles is None:

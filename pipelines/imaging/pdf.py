@@ -16,7 +16,7 @@ from pipelines.imaging.report import Report, Sentence
 from pipelines.imaging.sentences import SUMMARY
 from pipelines.imaging.tables import structure_rows
 from pipelines.imaging.wording import amount, confidence, number
-from pipelines.paper import (
+from pipelines.pdf_style import (
     BODY,
     CELL,
     FAINT,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.definition import Pipeline, Stage
 from pipelines.imaging import stages
+from pipelines.jobs.definition import Pipeline, Stage
 
 _READING = ("invalid_input", "unsupported_format", "corrupt_file", "too_large", "not_found")
 

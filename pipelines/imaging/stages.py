@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from infra.errors import NotABrain, NotFound, WorkbenchError
 from infra.objectstore import ObjectInfo
 from infra.telemetry import logger
-from pipelines.definition import StageContext, State
 from pipelines.imaging.report import Lesion, Measurement, Report, ReportInput, ReportModel, ReportQuality, Sentence
-from pipelines.inline import INLINE_OWNER
+from pipelines.jobs.definition import StageContext, State
+from pipelines.jobs.inline import INLINE_OWNER
 
 if TYPE_CHECKING:
     from serving.roles.segmentation import Segmentation

@@ -41,9 +41,9 @@ class IndexService(ABC):
         """Mark documents as failed, each with its error as a dictionary; drop those of ``files`` that no document needs."""
 
     @abstractmethod
-    async def copy_twin(self, collection_id: str, item: Listed) -> State | None:
+    async def copy_duplicate(self, collection_id: str, item: Listed) -> State | None:
         """Where another document has this very content, add this one as its copy: nothing is read or embedded again.
-        None where there is no such twin."""
+        None where there is no such duplicate."""
 
     @abstractmethod
     async def put(self, collection_id: str, prepared: Sequence[Prepared], digest: str) -> list[State]:

@@ -18,15 +18,13 @@ from knowledge.library import Library, Listed, Prepared, Source, Storage, rebuil
 from knowledge.library.documents import chunks_of
 from knowledge.library.rows import rows_named, text_to_embed
 from knowledge.library.states import advance, enlist, fail
-from knowledge.library.twins import find_twin, ready_documents
 from knowledge.metadata import extract_facts
 from knowledge.metadata.facts import squash
 from knowledge.reading.picture_cache import forget_pictures
 from knowledge.search import Passage, Searcher, check_asked, config_named
 from pipelines.index_service.collection_cache import CollectionCache, Opened
-from pipelines.index_service.embedding import KnownModel
 from pipelines.index_service.interface import IndexService, State
-from pipelines.rerank import EntailmentReranker
+from pipelines.index_service.models import EntailmentReranker, KnownModel
 from serving.roles import Roles
 
 FILTERS = ("organisation", "kind", "year", "quarter", "language", "document")
@@ -62,9 +60,9 @@ class LocalIndexService(IndexService):
             async with self._collections.reading(collection_id) as opened:
                 await asyncio.to_thread(opened.library.drop_files, set(files))
 
-    async def copy_twin(self, collection_id: str, item: Listed) -> State | None:
+    async def copy_duplicate(self, collection_id: str, item: Listed) -> State | None:
         async with self._collections.changing(collection_id) as opened:
-            return await asyncio.to_thread(_copy_twin, opened.library, item)
+            return await asyncio.to_thread(_copy_duplicate, opened.library, item)
 
     async def put(self, collection_id: str, prepared: Sequence[Prepared], digest: str) -> list[State]:
         async with self._collections.changing(collection_id) as opened:
@@ -146,7 +144,7 @@ class LocalIndexService(IndexService):
         if model.digest == opened.collection.embedding_model:
             return
         library, width = opened.library, 0
-        for document in await asyncio.to_thread(ready_documents, library):
+        for document in await asyncio.to_thread(library.searchable):
             texts = await asyncio.to_thread(_texts, library, document.id)
             vectors = np.asarray((await role.embed(texts)).vectors, np.float32)
             width = vectors.shape[1]
@@ -155,11 +153,11 @@ class LocalIndexService(IndexService):
             await self._collections.reopen(opened, digest=model.digest, dimensions=width)
 
 
-def _copy_twin(library: Library, item: Listed) -> State | None:
-    twin = find_twin(library, item)
-    if twin is None:
+def _copy_duplicate(library: Library, item: Listed) -> State | None:
+    duplicate = library.duplicate_of(item)
+    if duplicate is None:
         return None
-    document, chunks, vectors = library.stored(twin)
+    document, chunks, vectors = library.stored(duplicate)
     document = replace(document, name=item.name)
     source = Source(item.key, item.size, item.sha256)
     rows = library.put_many([Prepared(document, chunks, vectors, extract_facts(document), source)], only_listed=True)

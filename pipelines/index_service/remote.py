@@ -21,25 +21,28 @@ METHODS = frozenset(IndexService.__abstractmethods__)
 QUIET = frozenset({"advance", "states", "digest"})  # called so often that a line each would drown the others
 
 
-def _remote(name: str) -> Any:
+def remote_index_service(handle: Any) -> IndexService:
+    """The index service of a running workbench: every call goes to the one replica of the deployment :data:`INDEX`.
+
+    Args:
+        handle: of the deployment. Arguments of calls are pickled.
+    """
+    return _Remote(handle)
+
+
+def _forwarded(name: str) -> Any:
     @functools.wraps(getattr(IndexService, name), updated=())  # without the mark that it is abstract
-    async def call(self: RemoteIndexService, *arguments: Any, **named: Any) -> Any:
-        return await answer_of(self._handle.ask.remote(name, arguments, named, correlation_id()))
+    async def call(self: Any, *arguments: Any, **named: Any) -> Any:
+        return await answer_of(self.handle.ask.remote(name, arguments, named, correlation_id()))
 
     return call
 
 
-class RemoteIndexService(IndexService):
-    """Every call goes to the one replica of the deployment :data:`INDEX`. Arguments are pickled.
+def _keep(self: Any, handle: Any) -> None:
+    self.handle = handle
 
-    Args:
-        handle: of the deployment.
-    """
 
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    vars().update({name: _remote(name) for name in METHODS})
+_Remote: Any = type("RemoteIndexService", (IndexService,), {"__init__": _keep, **{name: _forwarded(name) for name in METHODS}})
 
 
 class IndexReplica:

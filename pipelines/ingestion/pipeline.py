@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipelines.definition import Pipeline, Stage
 from pipelines.ingestion import stages
+from pipelines.jobs.definition import Pipeline, Stage
 
-A_DAY = 86_400.0  # a batch may be large; within it each document, and each call of a model, has limits of its own
+A_DAY = 86_400.0  # a job may have many documents; within it each document, and each call of a model, has limits of its own
 
 PIPELINE = Pipeline(
     name="ingestion",

@@ -13,18 +13,18 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import ConfigurationError
-from pipelines.definition import StageContext, State
+from pipelines.jobs.definition import StageContext, State
 
 if TYPE_CHECKING:
     from knowledge.library import Listed
     from pipelines.index_service import IndexService
-    from pipelines.ingestion.batch import BatchFile, BatchStore
+    from pipelines.ingestion.job_files import JobFile, JobFiles
 
 LISTED_AT_ONCE = 1000
 
 
 async def list_documents(context: StageContext, state: State) -> State:
-    """Mark every document of the batch as queued, but those that are ready with the same content."""
+    """Mark every document of the job as queued, but those that are ready with the same content."""
     begun = time.perf_counter()
     index, collection, total = index_service_of(context), str(context.input["collection"]), 0
     async for items in _listed(context):
@@ -36,14 +36,14 @@ async def list_documents(context: StageContext, state: State) -> State:
 
 async def ingest(context: StageContext, state: State) -> State:
     """Read, chunk, embed and index document after document; those that are done already are passed over."""
-    from pipelines.ingestion.line import Line
+    from pipelines.ingestion.workers import IngestWorkers
 
     begun = time.perf_counter()
-    line = Line(context, index_service_of(context), batches_of(context), total=int(state["documents"]))
-    await line.run(await asyncio.to_thread(files_of, context))
+    workers = IngestWorkers(context, index_service_of(context), job_files_of(context), total=int(state["documents"]))
+    await workers.run(await asyncio.to_thread(files_of, context))
     return {
-        "models": [line.model.as_dict()] if line.model else [],
-        "seconds": {**state["seconds"], "ingest": round(time.perf_counter() - begun, 3), **line.seconds},
+        "models": [workers.model.as_dict()] if workers.model else [],
+        "seconds": {**state["seconds"], "ingest": round(time.perf_counter() - begun, 3), **workers.seconds},
     }
 
 
@@ -70,15 +70,15 @@ async def extract(context: StageContext, state: State) -> State:
 
 async def notify(context: StageContext, state: State) -> State:
     """What became of each document, as the job's result; and a sentence for the owner."""
-    index, collection, batches = index_service_of(context), str(context.input["collection"]), batches_of(context)
-    kept = await asyncio.to_thread(batches.result, context.job_id)  # begun again: the records may be gone by now
+    index, collection, stored = index_service_of(context), str(context.input["collection"]), job_files_of(context)
+    kept = await asyncio.to_thread(stored.result, context.job_id)  # begun again: the records may be gone by now
     if kept is None:
         documents: dict[str, dict[str, Any]] = {}
         async for items in _listed(context):
             documents |= {said["document"]: said for said in await index.states(collection, [item.name for item in items])}
         found = list(documents.values())
-        info = await asyncio.to_thread(batches.put_result, context.job_id, found)
-        await asyncio.to_thread(batches.drop_records, await asyncio.to_thread(files_of, context))
+        info = await asyncio.to_thread(stored.put_result, context.job_id, found)
+        await asyncio.to_thread(stored.drop_records, await asyncio.to_thread(files_of, context))
     else:
         info, found = kept
     failed = [said for said in found if said["state"] == "failed"]
@@ -103,30 +103,30 @@ def index_service_of(context: StageContext) -> IndexService:
     return context.index_service
 
 
-def batches_of(context: StageContext) -> BatchStore:
-    from pipelines.ingestion.batch import BatchStore
+def job_files_of(context: StageContext) -> JobFiles:
+    from pipelines.ingestion.job_files import JobFiles
 
-    return BatchStore(context.store, context.settings.storage.buckets.kb_raw, str(context.input["collection"]))
+    return JobFiles(context.store, context.settings.storage.buckets.kb_raw, str(context.input["collection"]))
 
 
-def files_of(context: StageContext) -> list[BatchFile]:
-    """The files of the batch. Raises NotFound where the collection was deleted meanwhile."""
-    return batches_of(context).read(str(context.input["manifest"]))
+def files_of(context: StageContext) -> list[JobFile]:
+    """The files of the job. Raises NotFound where the collection was deleted meanwhile."""
+    return job_files_of(context).read(str(context.input["manifest"]))
 
 
 async def _listed(context: StageContext) -> AsyncIterator[list[Listed]]:
-    """Every document of the batch, some at a time."""
+    """Every document of the job, some at a time."""
     parts = _parts(context)
     while (part := await asyncio.to_thread(next, parts, None)) is not None:
         yield part
 
 
 def _parts(context: StageContext) -> Iterator[list[Listed]]:
-    from pipelines.ingestion.batch import records_of
+    from pipelines.ingestion.job_files import records_of
 
-    batches, part = batches_of(context), []
+    stored, part = job_files_of(context), []
     for file in files_of(context):
-        items = (record.listed for record in records_of(batches.path(file, context.workdir), file.name)) if file.records else [file.listed]
+        items = (record.listed for record in records_of(stored.path(file, context.workdir), file.name)) if file.records else [file.listed]
         for item in items:
             part.append(item)
             if len(part) >= LISTED_AT_ONCE:

@@ -25,7 +25,7 @@ from infra.settings import load_settings
 from knowledge.library import StoredChunks, find_collection
 from pipelines.ingestion import open_knowledge
 from pipelines.questions import AnswerOptions, Citation
-from pipelines.questions.room import ask
+from pipelines.questions.client import ask
 from serving.local import local_roles
 
 WRITERS = ("quotes", "model")
@@ -78,15 +78,15 @@ def main() -> None:
     questions = [row["question"] for row in asked if row["doc_name"] in {path.stem for path in paths}]
     with tempfile.TemporaryDirectory(prefix="workbench-bench-") as home:
         settings = load_settings(home=Path(home))
-        with open_knowledge(settings, roles=local_roles(settings)) as room:
-            room.add(paths, "filings")
-            with room.database.session() as session:
-                identifier = find_collection(session, room.user_id, "filings").id
-            chunks = StoredChunks(room.database, room.store, identifier, raw=settings.storage.buckets.kb_raw)
+        with open_knowledge(settings, roles=local_roles(settings)) as knowledge:
+            knowledge.add(paths, "filings")
+            with knowledge.database.session() as session:
+                identifier = find_collection(session, knowledge.user_id, "filings").id
+            chunks = StoredChunks(knowledge.database, knowledge.store, identifier, raw=settings.storage.buckets.kb_raw)
             questions += own_sentences(chunks, [path.name for path in paths], arguments.sentences)
             print(f"{len(paths)} PDFs, {len(questions)} questions")
             for writer in WRITERS:
-                answers = [ask(question, "filings", options=AnswerOptions(writer=writer), room=room) for question in questions]
+                answers = [ask(question, "filings", options=AnswerOptions(writer=writer), knowledge=knowledge) for question in questions]
                 cited = [one for answer in answers for sentence in answer.sentences for one in sentence.citations]
                 wrong = [one for one in cited if not (stored(one, chunks) and printed(one, folder))]
                 for one in wrong:

@@ -39,15 +39,15 @@ def main() -> None:
         paths, policy, source = contracts(chosen.data, Path(folder), chosen.contracts)
         settings = load_settings(home=Path(folder) / "home")
         roles = local_roles(settings)
-        with open_knowledge(settings, roles=roles) as room:
+        with open_knowledge(settings, roles=roles) as knowledge:
             warm = Path(folder) / "warm.txt"
             warm.write_text("The models are loaded by their first call.\n")
-            comply(warm, requirements=policy, room=room)
+            comply(warm, requirements=policy, knowledge=knowledge)
             print(f"{source}; {len(policy.requirements)} requirements, {os.cpu_count()} processors")
             seconds = []
             for path in paths:
                 began, computed = time.perf_counter(), time.process_time()
-                report = comply(path, requirements=policy, room=room)
+                report = comply(path, requirements=policy, knowledge=knowledge)
                 seconds.append(time.perf_counter() - began)
                 computed = time.process_time() - computed
                 spans = len(spans_of(read_document(path)))

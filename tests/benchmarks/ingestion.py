@@ -20,15 +20,15 @@ from sqlmodel import col, select
 from infra.database.tables_knowledge import KbChunk, KbDocument
 from infra.settings import load_settings
 from knowledge.library.rows import text_to_embed
-from pipelines.ingestion import KnowledgeRoom, open_knowledge
+from pipelines.ingestion import KnowledgeClient, open_knowledge
 from serving.local import local_roles
 
 MUST, AIM = 1.3, 1.1
 
 
-def stored_texts(room: KnowledgeRoom) -> list[str]:
+def stored_texts(knowledge: KnowledgeClient) -> list[str]:
     """What was embedded, chunk by chunk."""
-    with room.database.session() as session:
+    with knowledge.database.session() as session:
         query = select(KbDocument, KbChunk).join(KbChunk, col(KbChunk.document_id) == col(KbDocument.id))
         return [text_to_embed(document, chunk) for document, chunk in session.exec(query)]
 
@@ -48,22 +48,22 @@ def main() -> None:
         settings = load_settings(home=Path(folder))
         roles = local_roles(settings)
         role = roles.require("embedding")
-        with open_knowledge(settings, roles=roles) as room:
+        with open_knowledge(settings, roles=roles) as knowledge:
 
             def embed(texts: list[str]) -> float:
                 # Sorted as the pipeline does: the bare embedding at its best.
                 began = time.perf_counter()
-                room._loop.run(role.embed(sorted(texts, key=len)))
+                knowledge._loop.run(role.embed(sorted(texts, key=len)))
                 return time.perf_counter() - began
 
             embed(["The model is loaded by its first call."])
             began = time.perf_counter()
-            added = room.add(paths, "bench")
+            added = knowledge.add(paths, "bench")
             seconds = time.perf_counter() - began
-            texts = stored_texts(room)
+            texts = stored_texts(knowledge)
             bare = embed(texts)
             began = time.perf_counter()
-            room.add(paths, "again")
+            knowledge.add(paths, "again")
             second = time.perf_counter() - began
     ready = [said for said in added["documents"] if said["state"] == "ready"]
     pages = sum(said["pages"] or 0 for said in ready)

@@ -31,7 +31,7 @@ from knowledge.library import Library, Prepared, Source, StoredChunks, create_co
 from knowledge.metadata import Facts
 from knowledge.reading.records import record_document
 from knowledge.search import ACCURATE, FAST, SearchConfig, Searcher
-from pipelines.rerank import EntailmentReranker
+from pipelines.index_service.models import EntailmentReranker
 from serving.entailment.weights_file import TOKENIZER
 from serving.registry.embedded import resolve
 from serving.registry.versions import ModelRef

@@ -48,8 +48,8 @@ def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calibrated) -> Itera
     canvas.drawString(60, 600, "Aspirin thins the blood and prevents clots in the arteries.")
     canvas.save()
     (tmp_path / "brain.txt").write_text("Brains\n\nThe hippocampus stores memories of places and of people.\n")
-    with open_knowledge(settings, roles=roles) as room:
-        room.add([tmp_path / "heart.pdf", tmp_path / "brain.txt"], "notes")
+    with open_knowledge(settings, roles=roles) as knowledge:
+        knowledge.add([tmp_path / "heart.pdf", tmp_path / "brain.txt"], "notes")
     services.connected = roles
     services.index_client = LocalIndexService(settings, services.database, services.store, roles)
     server = uvicorn.Server(uvicorn.Config(build_gateway(services), port=settings.gateway.port, log_config=None, access_log=False))

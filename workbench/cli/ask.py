@@ -95,7 +95,7 @@ def _place(passage: dict[str, Any]) -> str:
 def _here(settings: Settings, question: str, collections: list[str], config: str, writer: Any) -> dict[str, Any]:
     from infra.telemetry import configure_logging
     from pipelines.questions import AnswerOptions
-    from pipelines.questions.room import ask as ask_here
+    from pipelines.questions.client import ask as ask_here
     from pipelines.questions.writers import usual_writer
 
     configure_logging(level="error")

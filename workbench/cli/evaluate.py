@@ -41,7 +41,7 @@ def retrieval(
         from pipelines.evaluation.retrieval import as_json as figures_json
         from pipelines.evaluation.retrieval import as_metrics, as_table, evaluate_retrieval
         from pipelines.evaluation.tracking import log_figures
-        from pipelines.rerank import EntailmentReranker
+        from pipelines.index_service.models import EntailmentReranker
 
         settings = load_settings(home=home, profile=profile)
         roles = _roles(settings)

@@ -16,7 +16,7 @@ Id = Annotated[str, typer.Argument(help="The job's id, or its first characters."
 def list_jobs(limit: Annotated[int, typer.Option("-n", help="How many.")] = 20, as_json: AsJson = False, home: Home = None) -> None:
     """Your jobs, newest first."""
     with refusals(as_json):
-        found = _door(home).list(limit)
+        found = _client(home).list(limit)
         if as_json:
             show(found)
             return
@@ -30,7 +30,7 @@ def list_jobs(limit: Annotated[int, typer.Option("-n", help="How many.")] = 20, 
 def show_job(job_id: Id, as_json: AsJson = False, home: Home = None) -> None:
     """One job and what happened to it."""
     with refusals(as_json):
-        said = _door(home).show(job_id)
+        said = _client(home).show(job_id)
         if as_json:
             show(said)
             return
@@ -54,7 +54,7 @@ def retry(
     """Run a job again, as a new job."""
     models = dict(_pair(text) for text in model or [])
     with refusals(as_json):
-        job = _door(home).retry(job_id, from_stage, models)
+        job = _client(home).retry(job_id, from_stage, models)
         if as_json:
             show(job)
             return
@@ -65,16 +65,16 @@ def retry(
 def cancel(job_id: Id, as_json: AsJson = False, home: Home = None) -> None:
     """Stop a job."""
     with refusals(as_json):
-        job = _door(home).cancel(job_id)
+        job = _client(home).cancel(job_id)
         if as_json:
             show(job)
             return
         print(f"{job['id']}: {_state(job)}")
 
 
-def _door(home: Any) -> Any:
+def _client(home: Any) -> Any:
     from infra.settings import load_settings
-    from workbench.cli.job_doors import LocalJobs, RunningJobs
+    from workbench.cli.jobs_client import LocalJobs, RunningJobs
     from workbench.cli.running import find_running
 
     settings = load_settings(home=home)

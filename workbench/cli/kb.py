@@ -41,8 +41,8 @@ def add(
     with refusals(as_json):
         from workbench.cli.analyze import Progress
 
-        with _door(home, profile) as door:
-            added = door.add(paths, collection, Progress())
+        with _client(home, profile) as client:
+            added = client.add(paths, collection, Progress())
         if as_json:
             show(added)
         else:
@@ -96,12 +96,12 @@ def search(
         raise typer.BadParameter("Give either a query or --queries FILE.")
     filters = _filters(where or [])
     with refusals(as_json):
-        with _door(home, profile) as door:
+        with _client(home, profile) as client:
             if queries is not None:
-                for answer in _many(door, queries, collection, k, filters, config.value):
+                for answer in _many(client, queries, collection, k, filters, config.value):
                     print(json.dumps(answer, ensure_ascii=False), flush=True)
                 return
-            passages = door.search([query], collection, k, filters, config.value)[0]
+            passages = client.search([query], collection, k, filters, config.value)[0]
         if as_json:
             show({"query": query, "collection": collection, "config": config.value, "passages": passages})
             return
@@ -117,9 +117,9 @@ def search(
 @app.command("list")
 def list_them(collection: OneCollection = None, as_json: AsJson = False, home: Home = None, profile: Profile = None) -> None:
     """Your collections; with --collection the documents of one, each with its state."""
-    with refusals(as_json), _door(home, profile) as door:
+    with refusals(as_json), _client(home, profile) as client:
         if collection is not None:
-            documents = door.documents(collection)
+            documents = client.documents(collection)
             if as_json:
                 show({"collection": collection, "documents": documents})
                 return
@@ -128,7 +128,7 @@ def list_them(collection: OneCollection = None, as_json: AsJson = False, home: H
             if not documents:
                 print(f"The collection '{collection}' is empty. Add to it: workbench kb add PATH --collection {collection}")
             return
-        collections = door.collections()
+        collections = client.collections()
         if as_json:
             show({"collections": collections})
             return
@@ -150,8 +150,8 @@ def remove(
     profile: Profile = None,
 ) -> None:
     """Remove a document, or a whole collection: from the index, the store and every cache."""
-    with refusals(as_json), _door(home, profile) as door:
-        removed = door.remove(identifier, collection)
+    with refusals(as_json), _client(home, profile) as client:
+        removed = client.remove(identifier, collection)
         if as_json:
             show({"removed": removed})
         else:
@@ -161,8 +161,8 @@ def remove(
 @app.command()
 def rebuild(collection: OneCollection = None, as_json: AsJson = False, home: Home = None, profile: Profile = None) -> None:
     """Make the index of a collection (or of all that you may change) anew from the tables and the stored vectors."""
-    with refusals(as_json), _door(home, profile) as door:
-        rebuilt = door.rebuild(collection)
+    with refusals(as_json), _client(home, profile) as client:
+        rebuilt = client.rebuild(collection)
         if as_json:
             show({"collections": rebuilt})
             return
@@ -170,9 +170,9 @@ def rebuild(collection: OneCollection = None, as_json: AsJson = False, home: Hom
             print(f"{said['name']}: {said['chunks']} chunks")
 
 
-def _door(home: Any, profile: Any) -> Any:
+def _client(home: Any, profile: Any) -> Any:
     from infra.settings import load_settings
-    from workbench.cli.kb_doors import LocalKnowledge, RunningKnowledge
+    from workbench.cli.kb_client import LocalKnowledge, RunningKnowledge
     from workbench.cli.running import find_running
 
     settings = load_settings(home=home, profile=profile)
@@ -183,13 +183,13 @@ def _door(home: Any, profile: Any) -> Any:
     return LocalKnowledge(settings)
 
 
-def _many(door: Any, path: Path, collection: str, k: int, filters: dict[str, list[str]], config: str) -> Any:
-    from workbench.cli.kb_doors import QUERIES_AT_ONCE, read_queries
+def _many(client: Any, path: Path, collection: str, k: int, filters: dict[str, list[str]], config: str) -> Any:
+    from workbench.cli.kb_client import QUERIES_AT_ONCE, read_queries
 
     asked = read_queries(path)
     for start in range(0, len(asked), QUERIES_AT_ONCE):
         part = asked[start : start + QUERIES_AT_ONCE]
-        answers = door.search([text for _, text in part], collection, k, filters, config)
+        answers = client.search([text for _, text in part], collection, k, filters, config)
         yield from ({"id": identifier, "passages": passages} for (identifier, _), passages in zip(part, answers, strict=True))
 
 

@@ -29,15 +29,15 @@ def add_user(
     home: Home = None,
 ) -> None:
     """Add a person, and print the one-time link to hand over to them."""
-    with _at(home, as_json) as doors:
-        _hand_over(doors.add(name, role), as_json)
+    with _at(home, as_json) as client:
+        _hand_over(client.add(name, role), as_json)
 
 
 @users.command("list")
 def list_users(as_json: AsJson = False, home: Home = None) -> None:
     """Everybody: role, whether they have a password, open sessions, valid tokens."""
-    with _at(home, as_json) as doors:
-        found = doors.people()
+    with _at(home, as_json) as client:
+        found = client.people()
         if as_json:
             show({"users": found})
             return
@@ -49,16 +49,16 @@ def list_users(as_json: AsJson = False, home: Home = None) -> None:
 @users.command("disable")
 def disable_user(name: Name, as_json: AsJson = False, home: Home = None) -> None:
     """Refuse a person from now on: sessions end, tokens are refused. Their results stay. `reset` enables them again."""
-    with _at(home, as_json) as doors:
-        done = doors.disable(name)
+    with _at(home, as_json) as client:
+        done = client.disable(name)
         show(done) if as_json else print(f"{done['name']} is disabled.")
 
 
 @users.command("reset")
 def reset_user(name: Name, as_json: AsJson = False, home: Home = None) -> None:
     """Forget a person's password, end sessions and tokens, enable the account, and print a new one-time link."""
-    with _at(home, as_json) as doors:
-        _hand_over(doors.reset(name), as_json)
+    with _at(home, as_json) as client:
+        _hand_over(client.reset(name), as_json)
 
 
 @tokens.command("add")
@@ -69,8 +69,8 @@ def add_token(
     home: Home = None,
 ) -> None:
     """Make a token, and print it, this once. Use it as WORKBENCH_TOKEN or as 'Authorization: Bearer TOKEN'."""
-    with _at(home, as_json) as doors:
-        made = doors.add_token(name, days)
+    with _at(home, as_json) as client:
+        made = client.add_token(name, days)
         if as_json:
             show(made)
             return
@@ -81,8 +81,8 @@ def add_token(
 @tokens.command("list")
 def list_tokens(as_json: AsJson = False, home: Home = None) -> None:
     """Your valid tokens, with their last use and their end."""
-    with _at(home, as_json) as doors:
-        found = doors.tokens()
+    with _at(home, as_json) as client:
+        found = client.tokens()
         if as_json:
             show({"tokens": found})
             return
@@ -98,8 +98,8 @@ def revoke_token(
     home: Home = None,
 ) -> None:
     """End a token."""
-    with _at(home, as_json) as doors:
-        doors.revoke(name)
+    with _at(home, as_json) as client:
+        client.revoke(name)
         show({"revoked": name}) if as_json else print(f"The token {name} is revoked.")
 
 

@@ -15,7 +15,7 @@ app = typer.Typer(help="Pipelines: their stages, retries and error states.", no_
 def list_pipelines(as_json: AsJson = False) -> None:
     """The pipelines there are."""
     with refusals(as_json):
-        from pipelines.catalog import names, pipeline
+        from pipelines.jobs.catalog import names, pipeline
 
         found = [{"name": name, "title": pipeline(name).title} for name in names()]
         if as_json:
@@ -36,8 +36,8 @@ def show_pipeline(
     """A pipeline's stages, retries and error states, and its flowchart (Mermaid)."""
     with refusals(as_json):
         from infra.settings import load_settings
-        from pipelines.catalog import pipeline
-        from pipelines.show import as_mermaid, as_text, describe
+        from pipelines.jobs.catalog import pipeline
+        from pipelines.jobs.show import as_mermaid, as_text, describe
 
         shown = describe(pipeline(name), load_settings(home=home, profile=profile).jobs)
         if as_json:

@@ -60,13 +60,13 @@ class Cluster:
 
     def index_service(self) -> IndexService:
         """Who keeps the collections, through Ray. Only once :meth:`connect` has given the models."""
-        from pipelines.index_service.remote import INDEX, RemoteIndexService
+        from pipelines.index_service.remote import INDEX, remote_index_service
         from serving.cluster.remote import APP, serve_api
 
-        return RemoteIndexService(serve_api().get_deployment_handle(INDEX, app_name=APP))
+        return remote_index_service(serve_api().get_deployment_handle(INDEX, app_name=APP))
 
     async def queue(self) -> dict[str, Any]:
-        """How the runner's queue is (:meth:`pipelines.runner.Runner.queue`). Only once :meth:`connect` has given the models."""
+        """How the runner's queue is (:meth:`pipelines.jobs.runner.Runner.queue`). Only once :meth:`connect` has given the models."""
         from serving.cluster.remote import APP, answer_of, serve_api
 
         if self._runner is None:

@@ -17,7 +17,7 @@ from infra.database.tables import AnalysisJob, AnalysisResult, Upload, User
 from infra.database.tables_cohorts import Cohort, CohortScan
 from infra.errors import Conflict, NotFound
 from pipelines.imaging.cohort.keys import work_key
-from pipelines.ledger import QUIET
+from pipelines.jobs.job_store import QUIET
 from workbench.services.context import Services
 
 LIVE = ("queued", "running")

@@ -18,7 +18,7 @@ from workbench.services.background import Background
 
 if TYPE_CHECKING:
     from pipelines.index_service import IndexService
-    from pipelines.jobs import Jobs
+    from pipelines.jobs.service import Jobs
     from workbench.services.cluster import Cluster
     from workbench.services.health import Health
 
@@ -91,7 +91,7 @@ class Services:
 
 def make_services(settings: Settings) -> Services:
     """Services over the settings' data folder; the tables must have been migrated."""
-    from pipelines.jobs import Jobs
+    from pipelines.jobs.service import Jobs
 
     folder = DataFolder(settings.home).make()
     database = Database(settings.database_url)

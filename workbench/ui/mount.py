@@ -28,8 +28,8 @@ def mount_pages(app: FastAPI, services: Services) -> PageFiles:
     files = PageFiles(services.folder.cache / "gradio")
     os.environ["GRADIO_TEMP_DIR"] = str(files.root)
     from workbench.ui.app import build_pages
-    from workbench.ui.door import Door
     from workbench.ui.page_sessions import PageSessions
+    from workbench.ui.route_guard import RouteGuard
 
     app.include_router(viewer_routes(services))
 
@@ -63,6 +63,6 @@ def mount_pages(app: FastAPI, services: Services) -> PageFiles:
     # SVG that somebody uploads to everybody, as a page of ours.
     pages.has_launched = pages.is_running = True
     mounted = app.routes[-1].app  # type: ignore[attr-defined]
-    mounted.add_middleware(Door, blocks=pages, files=files, sessions=PageSessions(mounted), cookie=services.accounts.sessions.name)
+    mounted.add_middleware(RouteGuard, blocks=pages, files=files, sessions=PageSessions(mounted), cookie=services.accounts.sessions.name)
     mounted.user_middleware.append(Middleware(PagePolicy, scripts=(SCRIPT.read_text(),)))  # the innermost: before compression
     return files

@@ -125,7 +125,7 @@ class _State(SessionState):
     """What Gradio keeps for one page: the components that events have changed.
 
     Gradio's own also copies the description of every component of every page, half a megabyte, so that a deep link could show
-    the page as it was; deep links are closed (:mod:`workbench.ui.door`).
+    the page as it was; deep links are closed (:mod:`workbench.ui.route_guard`).
     """
 
     def __init__(self, blocks: gr.Blocks) -> None:

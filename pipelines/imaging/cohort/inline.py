@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from infra.errors import WorkbenchError
 from infra.telemetry import logger
-from pipelines.capacity import jobs_at_once
 from pipelines.imaging.cohort.entries import Entry
 from pipelines.imaging.cohort.keys import as_one_file, content_digest, work_key
 from pipelines.imaging.cohort.outcomes import Outcome, Outcomes
 from pipelines.imaging.cohort.results import CohortResult, entry_of, write_results, write_table
 from pipelines.imaging.cohort.scans import CohortScan, FoundScans, find_scans
-from pipelines.retry import as_workbench_error
+from pipelines.jobs.retry import as_workbench_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +74,7 @@ async def analyze_cohort_async(
     outcomes = Outcomes(Path(out))
     work = _Work(settings, roles, dict(options or {}), asdict(model) if model else None, PIPELINE.version, outcomes)
     entries: dict[str, Entry] = {scan.name: Entry(scan.name, "waiting", scan.facts) for scan in found.scans}
-    room = asyncio.Semaphore(limit or jobs_at_once(settings))
+    room = asyncio.Semaphore(limit or settings.jobs.at_once)
     writing, ended = asyncio.Lock(), 0
 
     async def one(scan: CohortScan) -> None:

@@ -19,8 +19,8 @@ from infra.settings import Settings
 from pipelines.index_service.local import LocalIndexService
 from pipelines.ingestion import open_knowledge
 from pipelines.ingestion.pipeline import PIPELINE
-from pipelines.inline import run_inline
-from pipelines.ledger import Ledger
+from pipelines.jobs.inline import run_inline
+from pipelines.jobs.job_store import JobStore
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from workbench.services.context import Services
@@ -38,13 +38,13 @@ Between 75 and 100 milligrams a day are usual after an infarct. Higher doses ble
 """
 
 
-def add_index_service(services: Services, ledger: Ledger, seconds: float) -> Callable[[AnalysisJob], Coroutine[Any, Any, None]]:
+def add_index_service(services: Services, job_store: JobStore, seconds: float) -> Callable[[AnalysisJob], Coroutine[Any, Any, None]]:
     """Give ``services`` an index service of their own; the function given runs a job of the ingestion pipeline beside it."""
     roles = Roles(embedding=WordsEmbedding(seconds=seconds))
     index = services.index_client = LocalIndexService(services.settings, services.database, services.store, roles)
 
     async def run(job: AnalysisJob) -> None:
-        await ledger.begin_stage(job.id, PIPELINE.plan[0])
+        await job_store.begin_stage(job.id, PIPELINE.plan[0])
         try:
             state = await run_inline(
                 PIPELINE, input=job.input, settings=services.settings, store=services.store, roles=roles, title=job.title,
@@ -52,27 +52,27 @@ def add_index_service(services: Services, ledger: Ledger, seconds: float) -> Cal
             )  # fmt: skip
         except Exception as caught:
             error = find_workbench_error(caught) or WorkbenchError(str(caught))
-            await ledger.failed(job.id, PIPELINE.plan[1], error)
+            await job_store.failed(job.id, PIPELINE.plan[1], error)
             return
-        await ledger.begin_stage(job.id, PIPELINE.plan[-1])
-        await ledger.done(job.id, state)
+        await job_store.begin_stage(job.id, PIPELINE.plan[-1])
+        await job_store.done(job.id, state)
 
     return run
 
 
 def seed_collection(settings: Settings) -> None:
     """A few documents of every state that can be waited for."""
-    with open_knowledge(settings, roles=Roles(embedding=WordsEmbedding())) as room, tempfile.TemporaryDirectory() as folder:
+    with open_knowledge(settings, roles=Roles(embedding=WordsEmbedding())) as knowledge, tempfile.TemporaryDirectory() as folder:
         papers = Path(folder) / "papers"
         (papers / "guidelines").mkdir(parents=True)
         (papers / "aspirin.md").write_text(HEART.replace("75 and 100", "75 and 150"))
-        room.add(papers, COLLECTION)
+        knowledge.add(papers, COLLECTION)
         (papers / "aspirin.md").write_text(HEART)
         (papers / "guidelines" / "anticoagulation-in-atrial-fibrillation.pdf").write_bytes(_pdf())
         (papers / "guidelines" / "note.docx").write_bytes(_word())
         (papers / "broken-report.pdf").write_bytes(b"%PDF-1.7 this is no PDF")
         (papers / "herz.txt").write_text("Das Herz pumpt das Blut durch den Körper, und die Klappen sorgen für die Richtung. " * 8)
-        room.add(papers, COLLECTION)
+        knowledge.add(papers, COLLECTION)
 
 
 def _pdf() -> bytes:

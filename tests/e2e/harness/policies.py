@@ -17,7 +17,7 @@ from infra.database.tables_knowledge import Collection
 from infra.errors import WorkbenchError, find_workbench_error
 from infra.settings import Settings
 from knowledge.chunking.sentences import sentence_spans
-from knowledge.library.packs import MEDIA_TYPE, pack_texts
+from knowledge.library.archives import MEDIA_TYPE, text_archive
 from knowledge.reading import Document, read_document
 from knowledge.requirements import Policy, Requirement
 from pipelines.compliance.contract import ComplianceReport, Evidence, OwnObligation, Probabilities, RequirementVerdict, Verdict
@@ -27,10 +27,10 @@ from pipelines.compliance.requirement_rows import policy_of
 from pipelines.compliance.samples import COLLECTION, DESCRIPTION, POLICIES, SAMPLES, policy_clause, write_sample
 from pipelines.compliance.scoring import grade
 from pipelines.compliance.stages import DOCUMENT, text_key
-from pipelines.definition import StageContext
 from pipelines.ingestion import open_knowledge
-from pipelines.inline import run_inline
-from pipelines.ledger import Ledger
+from pipelines.jobs.definition import StageContext
+from pipelines.jobs.inline import run_inline
+from pipelines.jobs.job_store import JobStore
 from serving.entailment.overlap import stems
 from serving.registry.versions import ModelRef
 from serving.roles import Roles
@@ -49,12 +49,12 @@ def simulated_roles(seconds: float = 0.0) -> Roles:
     return Roles(embedding=WordsEmbedding(seconds=seconds), entailment=SharedStems(), llm=Script(DRAFT))  # type: ignore[arg-type]
 
 
-def checks_documents(services: Services, ledger: Ledger) -> Callable[[AnalysisJob], Coroutine[Any, Any, None]]:
+def checks_documents(services: Services, job_store: JobStore) -> Callable[[AnalysisJob], Coroutine[Any, Any, None]]:
     """Runs a job of the compliance pipeline in the harness's process."""
     roles = simulated_roles()
 
     async def run(job: AnalysisJob) -> None:
-        await ledger.begin_stage(job.id, PIPELINE.plan[0])
+        await job_store.begin_stage(job.id, PIPELINE.plan[0])
         try:
             state = await run_inline(
                 PIPELINE, input=job.input, options=job.options, settings=services.settings, store=services.store, roles=roles,
@@ -62,21 +62,21 @@ def checks_documents(services: Services, ledger: Ledger) -> Callable[[AnalysisJo
             )  # fmt: skip
         except Exception as caught:
             error = find_workbench_error(caught) or WorkbenchError(str(caught))
-            await ledger.failed(job.id, str(error.details.get("stage", PIPELINE.plan[0])), error)
+            await job_store.failed(job.id, str(error.details.get("stage", PIPELINE.plan[0])), error)
             return
-        await ledger.begin_stage(job.id, PIPELINE.plan[-1])
-        await ledger.done(job.id, {"models": [], **state})
+        await job_store.begin_stage(job.id, PIPELINE.plan[-1])
+        await job_store.done(job.id, {"models": [], **state})
 
     return run
 
 
 def seed_policies(settings: Settings) -> None:
     """The starter policies as a collection."""
-    with open_knowledge(settings, roles=Roles(embedding=WordsEmbedding())) as room:
-        room.add(POLICIES, COLLECTION)
+    with open_knowledge(settings, roles=Roles(embedding=WordsEmbedding())) as knowledge:
+        knowledge.add(POLICIES, COLLECTION)
 
 
-async def seed_analyses(services: Services, owner: User, ledger: Ledger) -> None:
+async def seed_analyses(services: Services, owner: User, job_store: JobStore) -> None:
     """Both samples checked, one of them twice."""
     await compliance.extract_requirements(services, owner, COLLECTION)
 
@@ -89,10 +89,10 @@ async def seed_analyses(services: Services, owner: User, ledger: Ledger) -> None
 
     policy = await services.database.run(find)
     for job_id, name, days in (("comply0", "pellworth", 0.1), ("comply1", "calder-wren", 3.0), ("comply2", "pellworth", 24.0)):
-        await _seed(services, owner, ledger, policy, job_id, name, days)
+        await _seed(services, owner, job_store, policy, job_id, name, days)
 
 
-async def _seed(services: Services, owner: User, ledger: Ledger, policy: Policy, job_id: str, name: str, days: float) -> None:
+async def _seed(services: Services, owner: User, job_store: JobStore, policy: Policy, job_id: str, name: str, days: float) -> None:
     folder = services.folder.home / "seed"
     path = write_sample(name, folder)
     upload: Upload = await save_upload(services, owner, path.name, path)
@@ -109,12 +109,12 @@ async def _seed(services: Services, owner: User, ledger: Ledger, policy: Policy,
 
     await services.database.run(add)
     bucket = services.settings.storage.buckets.analysis_reports
-    services.store.put(bucket, text_key(job_id), pack_texts({DOCUMENT: document}), media_type=MEDIA_TYPE)
+    services.store.put(bucket, text_key(job_id), text_archive({DOCUMENT: document}), media_type=MEDIA_TYPE)
     context = StageContext(job_id, owner.id, upload.name, job.input, {}, services.store, Roles(), services.settings, Path(folder))
     report = _report(policy, document, name, upload.sha256, worse=job_id == "comply2")
     keep_analysis(context, report, text_key(job_id))
-    await ledger.begin_stage(job_id, PIPELINE.plan[-1])
-    await ledger.done(job_id, {"summary": {"score": report.grade.score}, "artifacts": {}, "models": []})
+    await job_store.begin_stage(job_id, PIPELINE.plan[-1])
+    await job_store.done(job_id, {"summary": {"score": report.grade.score}, "artifacts": {}, "models": []})
 
     def date(session: Any) -> None:
         row = session.get(AnalysisJob, job_id)

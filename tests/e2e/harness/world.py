@@ -15,13 +15,13 @@ from infra.datafolder import DataFolder
 from infra.errors import Cancelled, CorruptFile, WorkbenchError
 from infra.objectstore import make_object_store
 from infra.settings import Settings, load_settings
-from pipelines.catalog import CATALOG, Catalog
-from pipelines.definition import Pipeline, Stage, State
 from pipelines.imaging.measure import measure
 from pipelines.imaging.report import Report, ReportInput, ReportModel, ReportQuality
 from pipelines.imaging.sentences import overall_confidence, what_was_not_looked_at, write_sentences
-from pipelines.jobs import Jobs
-from pipelines.ledger import Ledger
+from pipelines.jobs.catalog import CATALOG, Catalog
+from pipelines.jobs.definition import Pipeline, Stage, State
+from pipelines.jobs.job_store import JobStore
+from pipelines.jobs.service import Jobs
 from serving.roles.segmentation import Structure
 from tests.e2e.harness.brain import write_brain
 from tests.e2e.harness.papers import add_index_service, seed_collection
@@ -81,7 +81,7 @@ class SimulatedJobs(Jobs):
         self._workflows = NoWorkflows()  # type: ignore[assignment]
         self.left = left
         self.seconds = seconds
-        self.ledger = Ledger(database)
+        self.job_store = JobStore(database)
         self.tasks: set[asyncio.Task[None]] = set()
         self.runs: dict[str, Callable[[AnalysisJob], Coroutine[Any, Any, None]]] = {"imaging": self._walk}
 
@@ -94,19 +94,21 @@ class SimulatedJobs(Jobs):
         seconds = self.seconds * (10 if "slow" in job.title else 1)
         try:
             for number, name in enumerate(job.plan):
-                await self.ledger.begin_stage(job.id, name)
-                await self.ledger.event(job.id, "started", stage=name, message=PIPELINE.stage(name).title, fraction=number / len(job.plan))
+                await self.job_store.begin_stage(job.id, name)
+                await self.job_store.event(
+                    job.id, "started", stage=name, message=PIPELINE.stage(name).title, fraction=number / len(job.plan)
+                )
                 if name == "check" and "broken" in job.title:
                     await asyncio.sleep(seconds / 2)
                     message = f"{job.title} ends before its header says it should. Copy it again from where it came, and try with that."
-                    await self.ledger.failed(job.id, name, CorruptFile(message))
+                    await self.job_store.failed(job.id, name, CorruptFile(message))
                     return
                 for part in range(4):
                     await asyncio.sleep(seconds / 4)
-                    await self.ledger.event(
+                    await self.job_store.event(
                         job.id, "progress", stage=name, message=f"Step {part + 1} of 4", fraction=(number + (part + 1) / 4) / len(job.plan)
                     )
-                await self.ledger.event(
+                await self.job_store.event(
                     job.id,
                     "finished",
                     stage=name,
@@ -114,7 +116,7 @@ class SimulatedJobs(Jobs):
                     fraction=(number + 1) / len(job.plan),
                     seconds=seconds,
                 )
-            await self.ledger.done(job.id, self.left)
+            await self.job_store.done(job.id, self.left)
         except Cancelled:
             return
 
@@ -138,15 +140,15 @@ def make_world(home: Path, *, port: int, seconds: float = 0.7, seeded: bool = Tr
             asyncio.run(_seed(services, owner, jobs))
             seed_collection(settings)
             seed_policies(settings)
-            asyncio.run(seed_analyses(services, owner, jobs.ledger))
+            asyncio.run(seed_analyses(services, owner, jobs.job_store))
     services.connected = simulated_roles()
-    jobs.runs["compliance"] = checks_documents(services, jobs.ledger)
-    jobs.runs["ingestion"] = add_index_service(services, jobs.ledger, seconds)
+    jobs.runs["compliance"] = checks_documents(services, jobs.job_store)
+    jobs.runs["ingestion"] = add_index_service(services, jobs.job_store, seconds)
     return services, owner
 
 
 async def _seed(services: Services, owner: User, jobs: SimulatedJobs) -> None:
-    ledger = jobs.ledger
+    job_store = jobs.job_store
     rows: Iterable[tuple[str, str, str, float]] = (
         ("seed0", "mni152.nii.gz", "done", 2.1),
         ("seed1", "sub-01_ses-2_acq-mprage_run-1_T1w_defaced_reoriented.nii.gz", "done", 26),
@@ -162,20 +164,20 @@ async def _seed(services: Services, owner: User, jobs: SimulatedJobs) -> None:
 
         await services.database.run(add)
         for number, name in enumerate(PIPELINE.plan):
-            await ledger.begin_stage(job_id, name)
-            await ledger.event(job_id, "started", stage=name, message=PIPELINE.stage(name).title, fraction=number / 7)
+            await job_store.begin_stage(job_id, name)
+            await job_store.event(job_id, "started", stage=name, message=PIPELINE.stage(name).title, fraction=number / 7)
             if state == "failed" and name == "check":
                 error: WorkbenchError = CorruptFile(f"{title} ends before its header says it should. Copy it again from where it came.")
-                await ledger.failed(job_id, name, error)
+                await job_store.failed(job_id, name, error)
                 break
             if state == "cancelled" and name == "segment":
-                await ledger.cancelled(job_id)
+                await job_store.cancelled(job_id)
                 break
-            await ledger.event(
+            await job_store.event(
                 job_id, "finished", stage=name, fraction=(number + 1) / 7, seconds=(0.31, 0.05, 2.84, 0.02, 0.01, 0.4, 0.01)[number]
             )
         else:
-            await ledger.done(job_id, jobs.left)
+            await job_store.done(job_id, jobs.left)
 
         def date(session: Any, job_id: str = job_id, began: Any = began) -> None:
             row = session.get(AnalysisJob, job_id)

@@ -111,7 +111,7 @@ def main(temporary: str, pipeline: str) -> None:
 
     from infra.settings import load_settings
     from pipelines.application import compose
-    from pipelines.catalog import Catalog
+    from pipelines.jobs.catalog import Catalog
 
     ray.init(
         num_cpus=2,

@@ -11,7 +11,7 @@ from infra.database.tables_questions import RagResponse
 from infra.settings import Settings
 from pipelines.ingestion import open_knowledge
 from pipelines.questions import answering
-from pipelines.questions.room import ask
+from pipelines.questions.client import ask
 from pipelines.questions.tracing import EXPERIMENT
 from serving.registry.mlflow_registry import open_client
 from serving.roles import Roles
@@ -26,13 +26,13 @@ THINS = "Does aspirin thin the blood and prevent clots?"
 def test_an_answer_without_a_workbench_is_traced(settings: Settings, tmp_path: Path, monkeypatch, calibrated) -> None:
     monkeypatch.setattr(answering, "shipped", lambda: calibrated)
     (tmp_path / "heart.txt").write_text("Hearts\n\nAspirin thins the blood and prevents clots in the arteries.\n")
-    with open_knowledge(settings, roles=Roles(embedding=WordsEmbedding(), entailment=SharedStems())) as room:
-        room.add([tmp_path / "heart.txt"], "notes")
-        before = ask(THINS, "notes", room=room)  # no MLflow yet: answered all the same
+    with open_knowledge(settings, roles=Roles(embedding=WordsEmbedding(), entailment=SharedStems())) as knowledge:
+        knowledge.add([tmp_path / "heart.txt"], "notes")
+        before = ask(THINS, "notes", knowledge=knowledge)  # no MLflow yet: answered all the same
         client = open_client(settings)
-        found = ask(THINS, "notes", room=room)
+        found = ask(THINS, "notes", knowledge=knowledge)
         assert found.sentences == before.sentences
-        with room.database.session() as session:
+        with knowledge.database.session() as session:
             kept = {row.trace_id for row in session.exec(select(RagResponse))}
     experiment = client.get_experiment_by_name(EXPERIMENT)
     (trace,) = client.search_traces(locations=[experiment.experiment_id])

@@ -24,13 +24,13 @@ from infra.database.tables import User
 from infra.database.tables_knowledge import KbChunk, KbDocument
 from infra.settings import Settings, load_settings
 from knowledge.index.embedded import EmbeddedIndex
-from pipelines.calls import StageAnswer, StageCall
-from pipelines.catalog import Catalog
 from pipelines.ingestion import open_knowledge
-from pipelines.jobs import Jobs
-from pipelines.ledger import Ledger
-from pipelines.retry import as_workbench_error
-from pipelines.runner import Runner
+from pipelines.jobs.catalog import Catalog
+from pipelines.jobs.job_store import JobStore
+from pipelines.jobs.retry import as_workbench_error
+from pipelines.jobs.runner import Runner
+from pipelines.jobs.service import Jobs
+from pipelines.jobs.stage_call import StageAnswer, StageCall
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.integration.pipelines.cluster import until
@@ -43,19 +43,19 @@ pytestmark = pytest.mark.timeout(150)
 class FakeWorker:
     """A stage worker whose stages leave marks and, as the real one, write events before and after their work."""
 
-    def __init__(self, ledger: Ledger, seconds: float) -> None:
-        self.run, self._ledger, self._seconds = self, ledger, seconds
+    def __init__(self, job_store: JobStore, seconds: float) -> None:
+        self.run, self._job_store, self._seconds = self, job_store, seconds
 
     def remote(self, call: StageCall) -> asyncio.Task[StageAnswer]:
         return asyncio.ensure_future(self._work(call))
 
     async def _work(self, call: StageCall) -> StageAnswer:
         try:
-            await self._ledger.event(call.job_id, "started", stage=call.stage)
+            await self._job_store.event(call.job_id, "started", stage=call.stage)
             _mark(call, "begin")
             await asyncio.sleep(self._seconds if call.stage == "middle" else 0)
             _mark(call, "end")
-            await self._ledger.event(call.job_id, "finished", stage=call.stage)
+            await self._job_store.event(call.job_id, "finished", stage=call.stage)
         except Exception as error:
             return StageAnswer(error=as_workbench_error(error, call.stage).as_dict())
         return StageAnswer(added={call.stage: "done"})
@@ -80,7 +80,7 @@ async def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             session.add(User(id="member", name="member", role="member"))
         monkeypatch.setattr(serve, "get_replica_context", lambda: SimpleNamespace(rank=SimpleNamespace(rank=0)))
         runner = object.__new__(Runner)
-        await runner.__init__(settings, {"trial": FakeWorker(Ledger(database), 2.0)})
+        await runner.__init__(settings, {"trial": FakeWorker(JobStore(database), 2.0)})
         made = Jobs(settings, database, Catalog({"trial": "tests.integration.pipelines.trial:OLD"}))
         yield made, settings
         free(home)
@@ -90,11 +90,11 @@ async def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 async def test_jobs_end_or_go_on_once_a_full_disk_has_space_again(jobs: tuple[Jobs, Settings], tmp_path: Path):
-    door, settings = jobs
+    service, settings = jobs
 
     async def submit(name: str) -> str:
         given = {"marks": str(tmp_path / name)}
-        return (await door.submit("trial", owner_id="member", title=name, input=given)).id
+        return (await service.submit("trial", owner_id="member", title=name, input=given)).id
 
     busy = {name: await submit(name) for name in ("one", "two")}
     waiting = await submit("three")
@@ -102,17 +102,17 @@ async def test_jobs_end_or_go_on_once_a_full_disk_has_space_again(jobs: tuple[Jo
     fill(settings.home)
     await asyncio.to_thread(until, lambda: all("middle" in marks(tmp_path / name, "end") for name in busy))
     await asyncio.sleep(18)  # longer than the end of a job was tried to be written
-    assert {(await door.get(job)).state for job in busy.values()} == {"running"}
+    assert {(await service.get(job)).state for job in busy.values()} == {"running"}
     free(settings.home)
     began = time.monotonic()
     async with asyncio.timeout(60):
-        ended = [await door.wait(job) for job in busy.values()]
-        assert (await door.wait(waiting)).state == "done"
+        ended = [await service.wait(job) for job in busy.values()]
+        assert (await service.wait(waiting)).state == "done"
     print(f"from free space to the jobs' ends: {time.monotonic() - began:.1f} s, {[job.state for job in ended]}")
     assert all(job.state == "done" or (job.error or {})["code"] == "storage_full" for job in ended)
     again = await submit("four")
     async with asyncio.timeout(30):
-        assert (await door.wait(again)).state == "done" and marks(tmp_path / "four") == OLD.plan
+        assert (await service.wait(again)).state == "done" and marks(tmp_path / "four") == OLD.plan
 
     def no_open_workflow() -> bool:
         with contextlib.closing(sqlite3.connect(settings.home / "jobs.sqlite")) as connection:
@@ -135,36 +135,36 @@ def test_documents_that_are_added_while_the_disk_fills_are_whole_or_not_there(tm
         if not small:
             pytest.skip("full disk: this user may not mount a tmpfs")
         settings = load_settings(home=home, jobs={"attempts": 1})
-        with open_knowledge(settings, roles=Roles(embedding=WordsEmbedding(seconds=0.05))) as room:
-            room.add(folder / names[0], "papers")
+        with open_knowledge(settings, roles=Roles(embedding=WordsEmbedding(seconds=0.05))) as knowledge:
+            knowledge.add(folder / names[0], "papers")
             errors: list[BaseException] = []
 
             def add() -> None:
                 try:
-                    room.add(folder, "papers")
+                    knowledge.add(folder, "papers")
                 except BaseException as error:
                     errors.append(error)
 
             adding = threading.Thread(target=add)
             adding.start()
-            until(lambda: sum(said["state"] == "ready" for said in room.documents("papers")) >= 4)
+            until(lambda: sum(said["state"] == "ready" for said in knowledge.documents("papers")) >= 4)
             fill(home)
             adding.join(60)
             assert [getattr(error, "code", error) for error in errors] == ["storage_full"]
-            ready = {said["document"] for said in room.documents("papers") if said["state"] == "ready"}
+            ready = {said["document"] for said in knowledge.documents("papers") if said["state"] == "ready"}
             assert 4 <= len(ready) < 30
-            assert room.search("subject0", "papers", 1)[0].document == names[0]  # what is there is found all the while
+            assert knowledge.search("subject0", "papers", 1)[0].document == names[0]  # what is there is found all the while
             free(home)
-            added = room.add(folder, "papers")
+            added = knowledge.add(folder, "papers")
             assert {said["state"] for said in added["documents"]} == {"ready"}
-            assert [room.search(f"subject{number}", "papers", 1)[0].document for number in range(30)] == names
-            (collection,) = room.collections()
-            with room.database.session() as session:
+            assert [knowledge.search(f"subject{number}", "papers", 1)[0].document for number in range(30)] == names
+            (collection,) = knowledge.collections()
+            with knowledge.database.session() as session:
                 chunks = set(session.exec(select(KbChunk.id)))
                 rows = session.exec(select(KbDocument)).all()
             index = EmbeddedIndex(home / "indexes" / collection["id"], 256)
             assert index.ids() == chunks
             buckets = settings.storage.buckets
-            stored = {info.key for bucket in (buckets.kb_raw, buckets.kb_vectors) for info in room.store.list(bucket)}
-            packs = {key for key in stored if key.count("/") == 1}
-            assert packs == {key for row in rows for key in (row.text_key, row.vectors_key)}
+            stored = {info.key for bucket in (buckets.kb_raw, buckets.kb_vectors) for info in knowledge.store.list(bucket)}
+            archives = {key for key in stored if key.count("/") == 1}
+            assert archives == {key for row in rows for key in (row.text_key, row.vectors_key)}

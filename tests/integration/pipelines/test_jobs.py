@@ -20,10 +20,9 @@ from infra.database.tables import AnalysisJob, AnalysisResult, JobEvent, Notific
 from infra.errors import Conflict, InvalidInput, NotFound
 from infra.settings import Settings, load_settings
 from infra.telemetry import correlated
-from pipelines.capacity import jobs_at_once
-from pipelines.catalog import Catalog
-from pipelines.durable import Workflows
-from pipelines.jobs import Jobs
+from pipelines.jobs.catalog import Catalog
+from pipelines.jobs.service import Jobs
+from pipelines.jobs.workflows import Workflows
 from tests.integration.pipelines.cluster import Cluster, until
 from tests.integration.pipelines.trial import OLD, marks
 from tests.services import fresh_database
@@ -161,7 +160,7 @@ async def test_a_job_that_fails_says_where_and_why(house, code, tries):
     assert job.error["stage"] == "middle" and job.error["code"] == ("internal" if code == "surprise" else code)
     assert (await house.kinds(job))[-1] == ("failed", "middle")
     (note,) = house.rows(Notification, job.id)
-    assert "failed at the stage middle" in note.text and job.error["message"] in note.text
+    assert 'failed at the stage "Doing middle": ' in note.text and job.error["message"] in note.text
     assert house.rows(AnalysisResult, job.id) == []
     if code == "surprise":
         assert "Traceback" not in job.error["message"] and "something the program" not in job.error["message"]
@@ -232,7 +231,7 @@ async def test_a_cancel_interrupts_the_stage(house):
 
 
 async def test_jobs_wait_in_the_queue_and_can_be_cancelled_there(house):
-    busy = [await house.submit(seconds={"first": 3}) for _ in range(jobs_at_once(house.settings))]
+    busy = [await house.submit(seconds={"first": 3}) for _ in range(house.settings.jobs.at_once)]
     for _, path in busy:
         await house.until_marked(path, "first")  # both at once: the stages of two jobs do not wait for each other
     waiting, path = await house.submit()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import CorruptFile, Unavailable
-from pipelines.definition import Pipeline, Stage, StageContext, State
+from pipelines.jobs.definition import Pipeline, Stage, StageContext, State
 
 LIMITED = 3.0
 """Seconds that a try of the stage "removed" may take."""

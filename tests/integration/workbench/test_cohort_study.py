@@ -15,7 +15,7 @@ from infra.errors import InvalidInput
 from pipelines.imaging.lesions import find_lesions
 from pipelines.imaging.report import Report, ReportInput, ReportQuality
 from pipelines.imaging.study import Study
-from pipelines.ledger import Ledger
+from pipelines.jobs.job_store import JobStore
 from tests.heads import grid, head_labels
 from tests.integration.workbench.conftest import Running
 
@@ -54,7 +54,7 @@ def analysed(running: Running, tmp_path: Path):
         (tmp_path / "report.json").write_text(report.model_dump_json())
         left = {name: running.services.store.put("analysis-reports", f"{job_id}/{name}", tmp_path / name) for name in FILES}
         state = {"summary": {}, "models": [], "artifacts": {name: info.as_dict() for name, info in left.items()}}
-        asyncio.run(Ledger(running.services.database).done(job_id, state))
+        asyncio.run(JobStore(running.services.database).done(job_id, state))
 
     return end
 
@@ -105,7 +105,7 @@ def test_a_sequence_that_failed_is_named_and_the_others_are_brought_together_unt
     base = f"/imaging/cohorts/{cohort}"
     for name in ("a.nii.gz", "b.nii.gz"):
         analysed(jobs[name], head_labels(SHAPE, AFFINE))
-    asyncio.run(Ledger(running.services.database).failed(jobs["broken.nii.gz"], "receive", InvalidInput("It is cut off.")))
+    asyncio.run(JobStore(running.services.database).failed(jobs["broken.nii.gz"], "receive", InvalidInput("It is cut off.")))
     with running.client() as client:
         settled(client, cohort)
         study = client.get(f"{base}/files/study.json").json()

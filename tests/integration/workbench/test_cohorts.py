@@ -17,7 +17,7 @@ from infra.errors import InvalidInput, Unavailable
 from infra.objectstore import ObjectInfo
 from pipelines.imaging.cohort import find_scans
 from pipelines.imaging.report import Measurement, Report, ReportInput, ReportModel, ReportQuality
-from pipelines.ledger import Ledger
+from pipelines.jobs.job_store import JobStore
 from tests.integration.workbench.conftest import Running
 from workbench.cli.cohort_remote import run_remote
 from workbench.cli.running import Client
@@ -47,7 +47,7 @@ def finish(running: Running, job_id: str, brain_ml: float = 1200.0, more: dict |
     info: ObjectInfo = running.services.store.put("analysis-reports", f"{job_id}/report.json", report.model_dump_json().encode())
     state: dict = {"summary": {"quality": "good", "brain_ml": brain_ml, "lesions": 0}, "models": []}
     state["artifacts"] = {"report.json": info.as_dict(), **(more or {})}
-    asyncio.run(Ledger(running.services.database).done(job_id, state))
+    asyncio.run(JobStore(running.services.database).done(job_id, state))
 
 
 def test_a_cohort_fills_and_is_taken_away_as_a_table_and_a_page(running: Running) -> None:
@@ -55,7 +55,7 @@ def test_a_cohort_fills_and_is_taken_away_as_a_table_and_a_page(running: Running
         cohort = make(client)
         rows = [send(client, cohort, f"sub-{n}/T1w.nii.gz", b"scan %d" % n, participant=f"sub-{n}") for n in range(3)]
         finish(running, rows[0]["job"]["id"], 1234.5)
-        asyncio.run(Ledger(running.services.database).failed(rows[1]["job"]["id"], "receive", InvalidInput("It is <cut> off.")))
+        asyncio.run(JobStore(running.services.database).failed(rows[1]["job"]["id"], "receive", InvalidInput("It is <cut> off.")))
         view = client.get(f"/imaging/cohorts/{cohort}").json()
         assert (view["done"], view["failed"], view["live"]) == (1, 1, True) and 0.6 < view["fraction"] < 0.7
         assert [row["name"] for row in view["scans"]] == ["sub-0/T1w.nii.gz", "sub-1/T1w.nii.gz", "sub-2/T1w.nii.gz"]
@@ -81,12 +81,12 @@ def test_one_content_is_one_job_whatever_it_is_called_and_in_whatever_cohort(run
 
 
 def test_what_may_pass_is_begun_anew_and_what_may_not_stands(running: Running) -> None:
-    ledger = Ledger(running.services.database)
+    job_store = JobStore(running.services.database)
     with running.client() as client:
         cohort = make(client)
         refused, passing = send(client, cohort, "r", b"r")["job"]["id"], send(client, cohort, "p", b"p")["job"]["id"]
-        asyncio.run(ledger.failed(refused, "check", InvalidInput("No.")))
-        asyncio.run(ledger.failed(passing, "segment", Unavailable("Away.")))
+        asyncio.run(job_store.failed(refused, "check", InvalidInput("No.")))
+        asyncio.run(job_store.failed(passing, "segment", Unavailable("Away.")))
         assert send(client, cohort, "r", b"r")["job"]["id"] == refused
         anew = send(client, cohort, "p", b"p")["job"]["id"]
         assert anew != passing and send(client, cohort, "p", b"p")["job"]["id"] == anew
@@ -151,7 +151,7 @@ def test_the_command_line_sends_follows_and_brings_home_and_a_second_run_sends_n
         while not going.is_set():
             for job in asyncio.run(jobs.list(owner)):
                 if job.state == "queued" and job.title == "b.nii.gz":
-                    asyncio.run(Ledger(running.services.database).failed(job.id, "receive", InvalidInput("It is cut off.")))
+                    asyncio.run(JobStore(running.services.database).failed(job.id, "receive", InvalidInput("It is cut off.")))
                 elif job.state == "queued":
                     files = {
                         name: store.put("analysis-reports", f"{job.id}/{name}", b"x")

@@ -20,8 +20,8 @@ from knowledge.library import find_collection
 from knowledge.reading.picture_cache import picture_path
 from pipelines.compliance.pipeline import PIPELINE
 from pipelines.compliance.scoring import CAPS
-from pipelines.inline import run_inline
-from pipelines.ledger import Ledger
+from pipelines.jobs.inline import run_inline
+from pipelines.jobs.job_store import JobStore
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.entailers import WordsEntailment
@@ -54,8 +54,8 @@ class Office:
                 PIPELINE, input=job.input, settings=services.settings, store=services.store, roles=self.roles, title=job.title,
                 owner_id=job.owner_id, job_id=job.id,
             )  # fmt: skip
-            await Ledger(services.database).begin_stage(job_id, "report")
-            await Ledger(services.database).done(job_id, state)
+            await JobStore(services.database).begin_stage(job_id, "report")
+            await JobStore(services.database).done(job_id, state)
 
         asyncio.run(work())
 

@@ -1,4 +1,4 @@
-"""The starter set from nothing to a reviewed analysis and its files: real tables, store, librarian and pipeline; models of words."""
+"""The starter set from nothing to a reviewed analysis and its files: real tables, store, index service and pipeline; models of words."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ async def place(tmp_path: Path) -> AsyncIterator[tuple[Services, User]]:
     accounts = Accounts(settings, database, folder)
     jobs = SimulatedJobs(settings, database, {}, 0.0)
     services = Services(settings, folder, database, make_object_store(settings), accounts, jobs)
-    jobs.runs["ingestion"] = add_index_service(services, jobs.ledger, 0.0)
-    jobs.runs["compliance"] = checks_documents(services, jobs.ledger)
+    jobs.runs["ingestion"] = add_index_service(services, jobs.job_store, 0.0)
+    jobs.runs["compliance"] = checks_documents(services, jobs.job_store)
     yield services, accounts.ensure_owner()
     await asyncio.gather(*jobs.tasks, return_exceptions=True)
     assert services.index_client is not None

@@ -1,4 +1,4 @@
-"""Entailment over HTTP, from its three doors: a request, `serving.http`, and the command."""
+"""Entailment over HTTP, in three ways: a request, `serving.http`, and the command."""
 
 import json
 

@@ -12,7 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from infra.errors import CorruptFile
-from pipelines.ledger import Ledger
+from pipelines.jobs.job_store import JobStore
 
 REPORT = {
     "job": "",
@@ -40,7 +40,7 @@ async def finish(running, job_id: str) -> None:
     report = store.put("analysis-reports", f"{job_id}/report.json", text, media_type="application/json")
     scan = store.put("analysis-reports", f"{job_id}/scan.nii.gz", bytes(range(256)) * 40)
     artifacts = {"report.json": report.as_dict(), "scan.nii.gz": scan.as_dict()}
-    await Ledger(running.services.database).done(job_id, {"summary": {"quality": "good"}, "artifacts": artifacts, "models": []})
+    await JobStore(running.services.database).done(job_id, {"summary": {"quality": "good"}, "artifacts": artifacts, "models": []})
 
 
 def test_a_file_as_a_form_and_as_bytes(running):
@@ -150,7 +150,7 @@ async def test_another_persons_results_are_not_there(running):
 async def test_a_failed_job_gives_its_error(running):
     with running.client() as client:
         job = begin(client)
-        await Ledger(running.services.database).failed(job["id"], "receive", CorruptFile("The file is damaged. Export it again."))
+        await JobStore(running.services.database).failed(job["id"], "receive", CorruptFile("The file is damaged. Export it again."))
         answer = client.get(f"/imaging/analysis/{job['id']}")
         assert answer.status_code == 422 and answer.json()["code"] == "corrupt_file" and "damaged" in answer.json()["detail"]
 
@@ -184,9 +184,9 @@ async def test_events_come_as_they_happen(running):
 
     thread = threading.Thread(target=listen)
     thread.start()
-    ledger = Ledger(running.services.database)
-    await ledger.begin_stage(job["id"], "receive")
-    await ledger.event(job["id"], "progress", stage="receive", message="Reading", fraction=0.5)
+    job_store = JobStore(running.services.database)
+    await job_store.begin_stage(job["id"], "receive")
+    await job_store.event(job["id"], "progress", stage="receive", message="Reading", fraction=0.5)
     await finish(running, job["id"])
     thread.join(15)
     assert got[0]["job"]["id"] == job["id"]

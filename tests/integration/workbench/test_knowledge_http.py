@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.index_service.local import LocalIndexService
 from pipelines.ingestion.pipeline import PIPELINE
-from pipelines.inline import run_inline
+from pipelines.jobs.inline import run_inline
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.integration.workbench.conftest import Running
@@ -49,10 +49,10 @@ class House:
                 )  # fmt: skip
             finally:
                 await index.close()
-            from pipelines.ledger import Ledger
+            from pipelines.jobs.job_store import JobStore
 
-            await Ledger(services.database).begin_stage(job_id, "notify")
-            await Ledger(services.database).done(job_id, state)
+            await JobStore(services.database).begin_stage(job_id, "notify")
+            await JobStore(services.database).done(job_id, state)
 
         asyncio.run(work())
 

@@ -1,5 +1,5 @@
 from infra.errors import CorruptFile
-from pipelines.ledger import Ledger
+from pipelines.jobs.job_store import JobStore
 from tests.integration.workbench.test_http_interface import begin, finish
 
 
@@ -8,7 +8,7 @@ async def test_what_a_job_has_to_say_is_told_until_it_is_read(running):
         assert client.get("/notifications").json() == {"unread": 0, "notifications": []}
         ready, broken = begin(client, b"one")["id"], begin(client, b"two")["id"]
         await finish(running, ready)
-        await Ledger(running.services.database).failed(broken, "receive", CorruptFile("scan.nii.gz is cut off."))
+        await JobStore(running.services.database).failed(broken, "receive", CorruptFile("scan.nii.gz is cut off."))
 
         said = client.get("/notifications").json()
         assert said["unread"] == 2

@@ -14,7 +14,7 @@ from infra.database.tables_questions import RagResponse
 from pipelines.index_service.local import LocalIndexService
 from pipelines.ingestion import open_knowledge
 from pipelines.questions import NOT_HERE, answering
-from pipelines.questions.room import ask
+from pipelines.questions.client import ask
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.unit.pipelines.questions.conftest import SharedStems, calibration
@@ -32,9 +32,9 @@ def house(running, tmp_path: Path, monkeypatch, calibrated):
     services = running.services
     roles = Roles(embedding=WordsEmbedding(), entailment=SharedStems())
     (tmp_path / "heart.txt").write_text(HEART)
-    with open_knowledge(services.settings, roles=roles) as room:
-        room.add([tmp_path / "heart.txt"], "notes")
-        found = ask(THINS, "notes", room=room)
+    with open_knowledge(services.settings, roles=roles) as knowledge:
+        knowledge.add([tmp_path / "heart.txt"], "notes")
+        found = ask(THINS, "notes", knowledge=knowledge)
         assert found.sentences[0].text == "Aspirin thins the blood and prevents clots in the arteries."
     services.connected = roles
     services.index_client = LocalIndexService(services.settings, services.database, services.store, roles)

@@ -7,7 +7,7 @@ import pytest
 from infra.database.identifiers import find_by_id_or_name, looks_like_id, refuse_id_as_name
 from infra.database.tables import new_id
 from infra.errors import InvalidInput, NotFound
-from workbench.cli.kb_doors import the_one
+from workbench.cli.kb_client import the_one
 
 ID = "0123456789abcdef01234567"
 LOOKALIKES = [ID, ID.upper(), f" {ID}\n", "".join(chr(ord(c) + 0xFEE0) for c in ID)]

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from workbench.cli import app
-from workbench.cli.job_doors import whole_id
+from workbench.cli.jobs_client import whole_id
 from workbench.cli.report_text import report_text
 from workbench.cli.status import log_files
 

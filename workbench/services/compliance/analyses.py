@@ -19,7 +19,7 @@ from infra.database.tables_cohorts import CohortScan
 from infra.database.tables_compliance import AnalysisRequest, ComplianceAnalysis
 from infra.errors import Conflict, InvalidInput
 from knowledge.library import find_collection
-from knowledge.library.packs import unpack_document
+from knowledge.library.archives import read_document_archive
 from knowledge.reading import Document
 from knowledge.reading.picture_cache import forget_pictures
 from knowledge.requirements import Policy
@@ -214,7 +214,7 @@ async def document_text(services: Services, user: User, analysis_id: str) -> Doc
     bucket = services.settings.storage.buckets.analysis_reports
 
     def read() -> Document:
-        return unpack_document(services.store.get(bucket, kept.analysis.text_key), DOCUMENT, name=name, media_type="")
+        return read_document_archive(services.store.get(bucket, kept.analysis.text_key), DOCUMENT, name=name, media_type="")
 
     return await asyncio.to_thread(read)
 

@@ -16,7 +16,7 @@ from infra.database.tables import AnalysisJob, Upload, User
 from infra.database.tables_knowledge import Collection
 from infra.errors import Conflict, InvalidInput, NotFound, TooLarge
 from knowledge.library import collection_to_fill, find_collection
-from pipelines.ingestion.batch import BatchFile, BatchStore, clean_document_name
+from pipelines.ingestion.job_files import JobFile, JobFiles, clean_document_name
 from workbench.accounts.audit import record
 from workbench.services.context import Services
 from workbench.services.progress import LIVE, JobProgress, job_progress
@@ -102,9 +102,9 @@ async def add_uploads(
         return row.id, row.name
 
     identifier, called = await services.database.run(target)
-    batches = BatchStore(services.store, services.settings.storage.buckets.kb_raw, identifier)
-    kept = await asyncio.to_thread(_take_over, services, batches, uploads, names)
-    manifest = await asyncio.to_thread(batches.write, kept)
+    stored = JobFiles(services.store, services.settings.storage.buckets.kb_raw, identifier)
+    kept = await asyncio.to_thread(_take_over, services, stored, uploads, names)
+    manifest = await asyncio.to_thread(stored.write, kept)
     title = names[0] if len(names) == 1 else f"{len(names)} files for {called}"
     job = await services.jobs.submit(
         PIPELINE,
@@ -141,10 +141,10 @@ async def added_documents(services: Services, user: User, job_id: str) -> dict[s
     return {"collection": row.name, "documents": await asyncio.to_thread(read)}
 
 
-def _take_over(services: Services, batches: BatchStore, uploads: Sequence[Upload], names: Sequence[str]) -> list[BatchFile]:
+def _take_over(services: Services, stored: JobFiles, uploads: Sequence[Upload], names: Sequence[str]) -> list[JobFile]:
     bucket = services.settings.storage.buckets.uploads_raw
     kept = []
     for upload, name in zip(uploads, names, strict=True):
         with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-            kept.append(batches.keep(name, services.store.local_path(bucket, upload.key, folder=Path(folder))))
+            kept.append(stored.keep(name, services.store.local_path(bucket, upload.key, folder=Path(folder))))
     return kept

@@ -49,7 +49,7 @@ class Asked:
         """The body as a JSON object; an empty one where there is none. Raises InvalidInput."""
         content = await self.read()
         try:
-            said = json.loads(content, object_pairs_hook=_without_twins) if content.strip() else {}
+            said = json.loads(content, object_pairs_hook=_without_duplicate_keys) if content.strip() else {}
         except ValueError as error:
             raise InvalidInput(f"The body is not JSON: {str(error)[:100]}") from error
         if not isinstance(said, dict):
@@ -93,7 +93,7 @@ class Sent:
 Rule = Callable[[Asked], Awaitable[Sent]]
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({name for name, _ in pairs}) < len(pairs):
         raise ValueError("a name stands twice in one object")
     return dict(pairs)

@@ -22,7 +22,7 @@ from infra.objectstore import make_object_store
 from knowledge.requirements import Policy, Requirement
 from pipelines.compliance.analysing import REQUIREMENTS_AT_ONCE
 from pipelines.compliance.reading import folder_of
-from pipelines.jobs import Jobs
+from pipelines.jobs.service import Jobs
 from tests.integration.conftest import Served
 
 pytestmark = pytest.mark.timeout(600)

@@ -21,13 +21,13 @@ from infra.errors import InvalidInput, ModelMissing, NotABrain, NotFound, Workbe
 from infra.objectstore import LocalObjectStore
 from infra.settings import Settings, load_settings
 from infra.telemetry import configure_logging
-from pipelines.definition import StageContext
 from pipelines.imaging import analyze
 from pipelines.imaging.inline import FILES
 from pipelines.imaging.originals import drop_read, note_read
 from pipelines.imaging.pipeline import PIPELINE
 from pipelines.imaging.report import Report
-from pipelines.inline import run_inline
+from pipelines.jobs.definition import StageContext
+from pipelines.jobs.inline import run_inline
 from serving.roles import Roles
 from serving.roles.segmentation import Quality
 from tests.dicoms import SECRETS, classic, enhanced, save

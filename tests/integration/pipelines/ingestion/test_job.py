@@ -21,9 +21,9 @@ from infra.database.tables import AnalysisResult
 from infra.database.tables_knowledge import KbDocument
 from infra.objectstore import make_object_store
 from knowledge.library import create_collection
-from pipelines.index_service.remote import INDEX, RemoteIndexService
-from pipelines.ingestion.batch import BatchStore
-from pipelines.jobs import Jobs
+from pipelines.index_service.remote import INDEX, remote_index_service
+from pipelines.ingestion.job_files import JobFiles
+from pipelines.jobs.service import Jobs
 from serving.cluster.remote import APP
 from tests.integration.conftest import Served
 
@@ -54,20 +54,20 @@ async def test_killed_in_the_middle_it_goes_on_and_reads_nothing_twice(served: S
     database = Database(settings.database_url)
     migrate(database)
     jobs = Jobs(settings, database)
-    index = RemoteIndexService(serve.get_deployment_handle(INDEX, app_name=APP))
+    index = remote_index_service(serve.get_deployment_handle(INDEX, app_name=APP))
 
     def make(session: Session) -> tuple[str, str]:
         owner, _ = owner_of(session)
         return owner.id, create_collection(session, owner.id, "organs").id
 
     owner, collection = await database.run(make)
-    batches = BatchStore(make_object_store(settings), settings.storage.buckets.kb_raw, collection)
+    stored = JobFiles(make_object_store(settings), settings.storage.buckets.kb_raw, collection)
     files = []
     for subject in SUBJECTS:
         (tmp_path / f"{subject}.md").write_text(text_about(subject))
-        files.append(batches.keep(f"{subject}.md", tmp_path / f"{subject}.md"))
+        files.append(stored.keep(f"{subject}.md", tmp_path / f"{subject}.md"))
     job = await jobs.submit(
-        "ingestion", owner_id=owner, title="8 files", input={"collection": collection, "manifest": batches.write(files), "name": "8 files"}
+        "ingestion", owner_id=owner, title="8 files", input={"collection": collection, "manifest": stored.write(files), "name": "8 files"}
     )
 
     def ready() -> set[str]:
@@ -110,22 +110,22 @@ async def test_a_document_of_one_endless_word_leaves_the_others_ready(served: Se
     database = Database(settings.database_url)
     migrate(database)
     jobs = Jobs(settings, database)
-    index = RemoteIndexService(serve.get_deployment_handle(INDEX, app_name=APP))
+    index = remote_index_service(serve.get_deployment_handle(INDEX, app_name=APP))
 
     def make(session: Session) -> tuple[str, str]:
         owner, _ = owner_of(session)
         return owner.id, create_collection(session, owner.id, "words").id
 
     owner, collection = await database.run(make)
-    batches = BatchStore(make_object_store(settings), settings.storage.buckets.kb_raw, collection)
+    stored = JobFiles(make_object_store(settings), settings.storage.buckets.kb_raw, collection)
     word = WordDocument()
     word.add_paragraph("a" * 5_000_000)
     word.save(str(tmp_path / "word.docx"))
     for subject in ("kidney", "liver"):
         (tmp_path / f"{subject}.md").write_text(f"# The {subject}\n\nOne sentence about the {subject}.\n")
-    files = [batches.keep(name, tmp_path / name) for name in ("kidney.md", "word.docx", "liver.md")]
+    files = [stored.keep(name, tmp_path / name) for name in ("kidney.md", "word.docx", "liver.md")]
     job = await jobs.submit(
-        "ingestion", owner_id=owner, title="3 files", input={"collection": collection, "manifest": batches.write(files), "name": "3 files"}
+        "ingestion", owner_id=owner, title="3 files", input={"collection": collection, "manifest": stored.write(files), "name": "3 files"}
     )
     async with asyncio.timeout(200):
         assert (await jobs.wait(job.id)).state == "done"

@@ -18,7 +18,6 @@ import pytest
 
 from infra.errors import Conflict, InvalidInput, NotFound, Unavailable
 from infra.settings import Settings, load_settings
-from pipelines.capacity import jobs_at_once
 from pipelines.imaging.cohort import analyze_cohort, find_scans
 from pipelines.imaging.cohort.entries import Entry
 from pipelines.imaging.cohort.keys import as_one_file, content_digest, work_key
@@ -268,4 +267,4 @@ def test_names_become_folders():
 
 
 def test_two_jobs_at_least_and_the_setting_counts(settings: Settings):
-    assert jobs_at_once(settings) >= 2 and jobs_at_once(load_settings(jobs={"concurrency": 7})) == 7
+    assert settings.jobs.at_once >= 2 and load_settings(jobs={"concurrency": 7}).jobs.at_once == 7
