@@ -67,7 +67,10 @@ class Builder:
             self._left_out.setdefault((why, page), []).append(words)
 
     def unread(self, what: str, name: str = "") -> None:
-        """Note that ``what`` (a picture, an embedded page) is in the file and was not read; ``name`` tells which."""
+        """Note that ``what`` (a picture, an embedded page) is in the file and was not read; ``name`` tells which.
+
+        ``{s}`` in ``what`` is where its plural has an s; by default at its end.
+        """
         name = " ".join(clean(name).split())[:100]
         self._unread.setdefault(what, []).append(name)
 
@@ -135,7 +138,8 @@ class Builder:
         for what, names in self._unread.items():
             named = [name for name in dict.fromkeys(names) if name]
             listed = f": {', '.join(named[:QUOTED])}{' and others' if len(named) > QUOTED else ''}" if named else ""
-            self.warn(f"Not read: {len(names)} {what}{'s' if len(names) > 1 else ''}{listed}.")
+            counted = (what if "{s}" in what else f"{what}{{s}}").replace("{s}", "s" if len(names) > 1 else "")
+            self.warn(f"Not read: {len(names)} {counted}{listed}.")
 
     def _append(self, text: str) -> None:
         self._parts.append(text)

@@ -84,7 +84,7 @@ def add_html(content: bytes, builder: Builder, *, encoding: str | None = None) -
         if name == "counters":
             builder.warn("Numbers that the page's style sheet generates (counters) were not read.")
         else:
-            builder.unread("style sheet that the page refers to", name)
+            builder.unread("style sheet{s} that the page refers to", name)
     return root
 
 
@@ -240,7 +240,7 @@ class _Walker:
         self.label += f"{written(_ordinal(item, parent), form)}. "
 
     def _flush(self, kind: str, tag: str) -> None:
-        text = joined(self.inline)
+        text = joined(self.inline).replace("\u00ad", "")  # a soft hyphen that breaks no line is not seen
         self.inline = []
         preformatted, self.preformatted = self.preformatted, False
         # Line ends of the source are white space, unless preformatted; <br> breaks a line.

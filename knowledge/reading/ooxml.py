@@ -6,6 +6,7 @@ import posixpath
 import zipfile
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 from lxml import etree
 
@@ -18,7 +19,7 @@ _RELATIONSHIPS = "{http://schemas.openxmlformats.org/package/2006/relationships}
 class Package:
     """A DOCX's zip archive. Only the parts asked for are unpacked, in pieces, up to a common limit."""
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path | BinaryIO, limits: Limits) -> None:
         self._left = limits.max_unpacked_mb << 20
         self._limit_mb = limits.max_unpacked_mb
         self.damaged = False
