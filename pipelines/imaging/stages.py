@@ -211,11 +211,12 @@ def _measure(context: StageContext, state: State, segmentation: Segmentation, he
     from pipelines.imaging.lesions import find_lesions
     from pipelines.imaging.measure import label_volumes, measure
     from serving.volume import write_labels
+    from serving.volume.geometry import sizes_uncertain
 
     warnings = [text for text in state["warnings"] if text not in segmentation.quality.reasons]
-    unsure_of_sides = any("sides" in text for text in warnings)
+    unsure_of_geometry = any("sides" in text or sizes_uncertain(text) for text in warnings)
     quality = ReportQuality(
-        verdict="limited" if unsure_of_sides else segmentation.quality.verdict,  # type: ignore[arg-type]
+        verdict="limited" if unsure_of_geometry else segmentation.quality.verdict,  # type: ignore[arg-type]
         score=round(min(max(segmentation.quality.score, 0.0), 1.0), 4),
         reasons=[*segmentation.quality.reasons, *warnings],
     )

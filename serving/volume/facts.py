@@ -23,6 +23,7 @@ KEPT: dict[str, str] = {
     "flip_angle_deg": "Flip angle.",
     "slice_thickness_mm": "Nominal slice thickness.",
     "body_part": "HEAD, BRAIN or another word of a fixed list.",
+    "patient_position": "How the person lay in the scanner, for example HFS (head first, supine).",
     "slices": "How many slices the volume was stacked from.",
     "derived": "Whether the scanner or another program computed the picture from others.",
 }
@@ -57,6 +58,7 @@ _BODY = (
     "BREAST",
     "WHOLEBODY",
 )
+_POSITIONS = ("HFS", "HFP", "HFDR", "HFDL", "FFS", "FFP", "FFDR", "FFDL")
 _MODALITIES = ("MR", "CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "OT", "SC", "SEG", "SR", "RTSTRUCT")
 
 
@@ -70,6 +72,11 @@ def maker(text: str) -> str:
 def body_part(text: str) -> str | None:
     word = "".join(letter for letter in text.upper() if letter.isalpha())
     return word if word in _BODY else None
+
+
+def patient_position(text: str) -> str | None:
+    word = text.strip().upper()
+    return word if word in _POSITIONS else None
 
 
 def modality(text: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from infra.errors import CorruptFile
 from infra.settings import Imaging
-from serving.volume.nifti import NO_ORIENTATION
+from serving.volume.geometry import NO_ORIENTATION
 from serving.volume.sources import Source, check_claim, read_array, read_head, unpacked_head
 from serving.volume.voxels import check_affine, check_shape, finish, refuse_type
 

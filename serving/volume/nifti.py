@@ -9,8 +9,9 @@ import numpy as np
 
 from infra.errors import CorruptFile, UnsupportedFormat
 from infra.settings import Imaging
+from serving.volume.geometry import repair_geometry
 from serving.volume.sources import Source, check_claim, read_array, read_head, unpacked_head
-from serving.volume.voxels import PLAIN, check_affine, check_shape, finish, refuse_type
+from serving.volume.voxels import PLAIN, check_shape, finish, refuse_type
 
 _GEOMETRY = (
     "qform_code",
@@ -24,10 +25,6 @@ _GEOMETRY = (
     "srow_x",
     "srow_y",
     "srow_z",
-)
-
-NO_ORIENTATION = (
-    "The file does not say where left and right are (no orientation is stored); the usual order was taken, and sides may be swapped."
 )
 
 
@@ -71,14 +68,13 @@ def parse_header(head: bytes) -> nib.Nifti1Header:
 
 
 def clean_header(original: nib.Nifti1Header, grid: tuple[int, int, int]) -> nib.Nifti1Header:
-    """A new header with the geometry of ``original`` to the last bit, and no other word of it."""
+    """A new header with the geometry of ``original`` (in mm) to the last bit, and no other word of it."""
     header = type(original)()
     header.set_data_shape(grid)
     for name in _GEOMETRY:
         header[name] = original[name]
     header["pixdim"][:4] = original["pixdim"][:4]
-    units = int(original["xyzt_units"]) & 0x07
-    header["xyzt_units"] = units if units in (1, 2, 3) else 2
+    header["xyzt_units"] = 2
     return header
 
 
@@ -92,48 +88,6 @@ def header_for(affine: np.ndarray, grid: tuple[int, int, int]) -> nib.Nifti1Head
         header.set_qform(affine, code=0, strip_shears=True)
     header.set_xyzt_units("mm")
     return header
-
-
-def repair_geometry(header: nib.Nifti1Header) -> list[str]:
-    """Warnings on what the header says of orientation; a broken sform gives way to a sound qform.
-
-    Raises:
-        CorruptFile: no usable affine at all.
-    """
-    warnings: list[str] = []
-    sform, qform = int(header["sform_code"]), int(header["qform_code"])
-    if sform > 0 and (wrong := check_affine(_sform(header))):
-        warnings.append(f"The stored orientation matrix (sform) {wrong}; it was ignored.")
-        header["sform_code"] = sform = 0
-    if qform > 0 and (wrong := _qform_trouble(header)):
-        warnings.append(f"The stored orientation (qform) {wrong}; it was ignored.")
-        header["qform_code"] = qform = 0
-    if sform <= 0 and qform <= 0:
-        try:
-            wrong = check_affine(np.asarray(header.get_base_affine(), dtype=float))
-        except Exception:
-            wrong = "cannot be read"
-        if wrong:
-            raise CorruptFile(f"The scan's geometry {wrong}: it says neither where it lies nor how large a voxel is. Export it again.")
-        warnings.append(NO_ORIENTATION)
-    elif sform > 0 and qform > 0:
-        first, second = _sform(header)[:3, :3], np.asarray(header.get_qform(), dtype=float)[:3, :3]
-        if np.linalg.det(first) * np.linalg.det(second) < 0:
-            warnings.append(
-                "The file's two orientations (sform and qform) disagree on which side is left. The sform was taken; check the sides."
-            )
-    return warnings
-
-
-def _sform(header: nib.Nifti1Header) -> np.ndarray:
-    return np.asarray(header.get_sform(), dtype=float)
-
-
-def _qform_trouble(header: nib.Nifti1Header) -> str | None:
-    try:
-        return check_affine(np.asarray(header.get_qform(), dtype=float))
-    except Exception:
-        return "cannot be read"
 
 
 def _dimensions(header: nib.Nifti1Header) -> int:

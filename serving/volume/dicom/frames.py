@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from infra.errors import CorruptFile, InvalidInput, TooLarge
 from infra.settings import Imaging
-from serving.volume.dicom.headers import Header
+from serving.volume.dicom.headers import Header, words
 from serving.volume.dicom.mosaic import Tiling, tiling_of
 
 
@@ -46,6 +46,11 @@ class Frame:
     intercept: float
     order: tuple[float, ...]
     group: tuple[str, ...]
+
+    @property
+    def inverted(self) -> bool:
+        """Whether the lowest value is white (PS3.3 C.7.6.3.1.2)."""
+        return str(self.header.data.get("PhotometricInterpretation", "")).strip().upper() == "MONOCHROME1"
 
     @property
     def normal(self) -> np.ndarray:
@@ -179,9 +184,9 @@ def _echo(data: Dataset) -> str:
 
 
 def _component(image_type: Any) -> str:
-    words = {str(word).upper() for word in image_type or ()}
+    found = set(words(image_type))
     for mark, name in (({"P", "PHASE"}, "phase"), ({"R", "REAL"}, "real"), ({"I", "IMAGINARY"}, "imaginary")):
-        if words & mark:
+        if found & mark:
             return name
     return ""
 

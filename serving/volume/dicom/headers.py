@@ -10,6 +10,7 @@ import pydicom
 from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset, read_preamble
+from pydicom.multival import MultiValue
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from infra.errors import CorruptFile, UnsupportedFormat
@@ -28,7 +29,7 @@ TAGS = [
     "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "TemporalPositionIdentifier", "SamplesPerPixel",
     "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "RescaleIntercept", "RescaleSlope", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "VolumetricProperties", "ComplexImageComponent", "SpecificCharacterSet",
+    "VolumetricProperties", "ComplexImageComponent", "PatientPosition", "SpecificCharacterSet",
     0x00190010, 0x0019100A, 0x00290010, 0x00291010,  # Siemens: images in a mosaic, CSA image header
 ]  # fmt: skip
 
@@ -81,6 +82,12 @@ def read_header(source: Source, number: int) -> Header | None:
         except Exception:
             raise _broken() from None
     return Header(number, source, data, syntax)
+
+
+def words(value: object) -> list[str]:
+    """The texts of an element with several values, in capitals; a broken header may hold a number or nothing instead."""
+    parts = value if isinstance(value, list | tuple | MultiValue) else () if value is None else (value,)
+    return [str(part).upper() for part in parts]
 
 
 def _meta(stream) -> Dataset:

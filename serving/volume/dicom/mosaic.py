@@ -9,6 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from infra.errors import CorruptFile
+from serving.volume.dicom.headers import words
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Tiling:
 
 def tiling_of(data: Dataset, rows: int, columns: int) -> Tiling | None:
     """The tiling, or None where the picture is no mosaic. Raises CorruptFile where it is one that cannot be cut."""
-    if "MOSAIC" not in [str(word).upper() for word in data.get("ImageType") or ()]:
+    if "MOSAIC" not in words(data.get("ImageType")):
         return None
     csa = _csa(data)
     count = _count(data, csa)

@@ -6,7 +6,7 @@ import numpy as np
 import pydicom
 from pydicom.pixels import get_decoder
 
-from infra.errors import CorruptFile, UnsupportedFormat
+from infra.errors import CorruptFile, InvalidInput, UnsupportedFormat
 from serving.volume.dicom.frames import Frame
 from serving.volume.dicom.headers import Header
 from serving.volume.dicom.stack import Stack
@@ -20,12 +20,17 @@ _SHAPE = [
 
 
 def read_pixels(stack: Stack) -> np.ndarray:
-    """float32 ``(i, j, k)``: column, row, slice; rescaled, Fortran order.
+    """float32 ``(i, j, k)``: column, row, slice; rescaled, larger values brighter, Fortran order.
 
     Raises:
+        InvalidInput: some slices are stored inverted and others are not.
         CorruptFile: pixels are missing or damaged.
         UnsupportedFormat: a compression that cannot be read here.
     """
+    if len({frame.inverted for frame in stack.frames}) > 1:
+        raise InvalidInput(
+            "Some slices are stored with white as the lowest value (MONOCHROME1) and others are not. Export the series again."
+        )
     volume = np.empty(stack.shape, dtype=np.float32, order="F")
     at: Header | None = None
     pixels = np.empty(0)
@@ -40,6 +45,8 @@ def read_pixels(stack: Stack) -> np.ndarray:
         if (frame.slope, frame.intercept) != (1.0, 0.0):
             plane *= np.float32(frame.slope)
             plane += np.float32(frame.intercept)
+    if stack.frames[0].inverted:
+        np.subtract(volume.max(), volume, out=volume)
     return volume
 
 

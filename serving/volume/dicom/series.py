@@ -12,7 +12,7 @@ from infra.errors import InvalidInput, UnsupportedFormat, WorkbenchError
 from infra.settings import Imaging
 from serving.volume import facts
 from serving.volume.dicom.frames import Frame, frames_of
-from serving.volume.dicom.headers import Header
+from serving.volume.dicom.headers import Header, words
 from serving.volume.dicom.stack import magnitude, volumes_of
 
 
@@ -127,13 +127,12 @@ def facts_of(header: Header) -> tuple[dict[str, Any], bool]:
     echo = facts.number(data.get("EchoTime") or _get(echoes, "EffectiveEchoTime"))
     inversion = facts.number(data.get("InversionTime") or _get(modifier, "InversionTimes"))
     text = " ".join(str(data.get(name, "")) for name in ("SeriesDescription", "ProtocolName", "SequenceName"))
-    image_type = [str(word).upper() for word in data.get("ImageType") or ()]
-    scanning = data.get("ScanningSequence") or ()
+    image_type = words(data.get("ImageType"))
     kept: dict[str, Any] = {
         "modality": facts.modality(str(data.get("Modality", ""))),
         "sequence": facts.sequence(
             text=text + " " + " ".join(image_type[2:3]), repetition=repetition, echo=echo, inversion=inversion,
-            scanning=(scanning,) if isinstance(scanning, str) else tuple(str(word) for word in scanning),
+            scanning=tuple(words(data.get("ScanningSequence"))),
         ),
         "manufacturer": facts.maker(str(data.get("Manufacturer", ""))),
         "acquisition": {"2D": "2D", "3D": "3D"}.get(str(data.get("MRAcquisitionType", ""))),
@@ -144,11 +143,12 @@ def facts_of(header: Header) -> tuple[dict[str, Any], bool]:
         "flip_angle_deg": facts.number(data.get("FlipAngle") or _get(timing, "FlipAngle")),
         "slice_thickness_mm": facts.number(data.get("SliceThickness") or _get(measures, "SliceThickness")),
         "body_part": facts.body_part(str(data.get("BodyPartExamined", ""))),
+        "patient_position": facts.patient_position(str(data.get("PatientPosition", ""))),
         "derived": bool({"DERIVED", "SECONDARY", "MIP", "PROJECTION IMAGE"} & set(image_type)),
     }  # fmt: skip
-    words = text.lower()
+    lowered = text.lower()
     localizer = "LOCALIZER" in image_type or any(
-        mark in words for mark in ("localizer", "localiser", "scout", "survey", "3-plane", "3 plane")
+        mark in lowered for mark in ("localizer", "localiser", "scout", "survey", "3-plane", "3 plane")
     )
     return {name: value for name, value in kept.items() if value is not None}, localizer
 
