@@ -11,8 +11,8 @@ from infra.database.tables import AnalysisJob, User
 from workbench.services.addresses import job_page
 from workbench.services.context import Services
 from workbench.services.progress import JobProgress, page_of_progress
-from workbench.ui.shell import HIDDEN, bottom_line, chip, empty, html, person, told, top_bar
-from workbench.ui.words import capital, duration, escape, moment
+from workbench.ui.shared.formatting import capital, duration, escape, moment
+from workbench.ui.shared.shell import HIDDEN, bottom_line, chip, empty, html, person, told, top_bar
 
 SHOWN = 25
 FILTERS = ("All", "Running", "Done", "Failed", "Cancelled")

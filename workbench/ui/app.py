@@ -5,17 +5,17 @@ from __future__ import annotations
 import gradio as gr
 
 from workbench.services.context import Services
-from workbench.ui.account_settings import settings_page
+from workbench.ui.account.people import people_page
+from workbench.ui.account.settings import settings_page
 from workbench.ui.activity import activity_page
-from workbench.ui.ask import ask_page
-from workbench.ui.cohorts import cohorts_page
-from workbench.ui.compliance import compliance_page
-from workbench.ui.compliance_dashboard import compliance_dashboard_page
+from workbench.ui.ask.page import ask_page
+from workbench.ui.cohorts.page import cohorts_page
+from workbench.ui.compliance.dashboard import compliance_dashboard_page
+from workbench.ui.compliance.page import compliance_page
+from workbench.ui.compliance.requirements import requirements_page
 from workbench.ui.home import home_page
-from workbench.ui.imaging import imaging_page
-from workbench.ui.knowledge import knowledge_page
-from workbench.ui.people import people_page
-from workbench.ui.requirements import requirements_page
+from workbench.ui.imaging.page import imaging_page
+from workbench.ui.knowledge.page import knowledge_page
 
 
 def build_pages(services: Services) -> gr.Blocks:

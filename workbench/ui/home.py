@@ -9,11 +9,11 @@ from workbench.services.context import Services
 from workbench.services.models import list_roles
 from workbench.services.progress import list_progress
 from workbench.services.results import list_results
-from workbench.ui.cards import results_html, roles_html
-from workbench.ui.compliance_html import analyses_html
-from workbench.ui.shell import HIDDEN, bottom_line, empty, html, panel, person, told, top_bar
-from workbench.ui.stages import underway_html
-from workbench.ui.words import plural
+from workbench.ui.compliance.html import analyses_html
+from workbench.ui.shared.cards import results_html, roles_html
+from workbench.ui.shared.formatting import plural
+from workbench.ui.shared.shell import HIDDEN, bottom_line, empty, html, panel, person, told, top_bar
+from workbench.ui.shared.stages import underway_html
 
 LEAD = """<div class="wb-lead"><h1>Workbench</h1>
 <p>Analyse brain MRI scans, check documents against policies, and ask questions about your documents. Results link to their evidence

@@ -11,8 +11,8 @@ from starlette.middleware import Middleware
 
 from workbench.api.identity import user_of
 from workbench.services.context import Services
-from workbench.ui.page_files import PageFiles
-from workbench.ui.page_policy import PagePolicy
+from workbench.ui.access.page_files import PageFiles
+from workbench.ui.access.page_policy import PagePolicy
 from workbench.ui.theme import FAVICON, SCRIPT, STYLES, head, theme
 from workbench.ui.viewer.routes import viewer_routes
 
@@ -27,9 +27,9 @@ def mount_pages(app: FastAPI, services: Services) -> PageFiles:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     files = PageFiles(services.folder.cache / "gradio")
     os.environ["GRADIO_TEMP_DIR"] = str(files.root)
+    from workbench.ui.access.page_sessions import PageSessions
+    from workbench.ui.access.route_guard import RouteGuard
     from workbench.ui.app import build_pages
-    from workbench.ui.page_sessions import PageSessions
-    from workbench.ui.route_guard import RouteGuard
 
     app.include_router(viewer_routes(services))
 

@@ -28,9 +28,9 @@ from sqlmodel import select
 from infra.database.tables import Upload
 from tests.integration.workbench.conftest import Running, gateway
 from workbench.accounts import people
-from workbench.ui.page_files import PageFiles
-from workbench.ui.page_policy import script_hash
-from workbench.ui.page_sessions import MOST_A_PERSON
+from workbench.ui.access.page_files import PageFiles
+from workbench.ui.access.page_policy import script_hash
+from workbench.ui.access.page_sessions import MOST_A_PERSON
 
 CONTENT = b"what a person uploads"
 

@@ -100,7 +100,7 @@ def test_the_paper_says_everything_and_is_the_same_twice(tmp_path: Path):
 
 def test_page_pdf_and_sentence_give_one_structure_the_same_numbers(tmp_path: Path):
     """Volumes, asymmetry index and confidence of each structure and lesion."""
-    from workbench.ui.report import lesions_html, sentences_html, volumes_html
+    from workbench.ui.imaging.report import lesions_html, sentences_html, volumes_html
 
     shape, affine = grid(3.0)
     labels = head_labels(shape, affine, [((-18, -5, 28), 5.0), ((34, 20, 30), 4.0)])

@@ -1,7 +1,7 @@
 """Answers as HTML: who wrote them, what is checked while they come, what is said of the cited place."""
 
 from workbench.services.cited_pages import Cited
-from workbench.ui.ask_html import live_html, turns_html, unchecked, viewer_html
+from workbench.ui.ask.html import live_html, turns_html, unchecked, viewer_html
 
 PASSAGE = {
     "document": "heart.pdf", "title": None, "page": 2, "start": 5, "end": 30, "text": "Aspirin thins\nthe blood.", "score": 0.8,

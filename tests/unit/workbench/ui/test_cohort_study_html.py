@@ -8,7 +8,7 @@ from infra.errors import InvalidInput
 from pipelines.imaging.report import Report, ReportInput, ReportQuality
 from pipelines.imaging.study.report import Registration, Sequence, Study, StudyLesion, study_sentences
 from workbench.services.cohort_study import StudyState
-from workbench.ui.cohort_study import study_html
+from workbench.ui.cohorts.study import study_html
 
 
 def found() -> Study:

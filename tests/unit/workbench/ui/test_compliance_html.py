@@ -21,12 +21,12 @@ from workbench.services.compliance import (
     ReviewCard,
 )
 from workbench.services.compliance_sending import PolicyChoice
-from workbench.ui.compliance_charts import distribution, distribution_chart, risk_chart, scores_chart
-from workbench.ui.compliance_dashboard_html import figures_html, policies_html, reviews_html, violated_html
-from workbench.ui.compliance_detail import action_html, detail_html, first_evidence, review_html
-from workbench.ui.compliance_html import analyses_html, choices, finding_html, own_html, shown, title_html, verdicts_html
-from workbench.ui.requirements_html import policies_html as choices_html
-from workbench.ui.requirements_html import requirements_html
+from workbench.ui.compliance.charts import distribution, distribution_chart, risk_chart, scores_chart
+from workbench.ui.compliance.dashboard_html import figures_html, policies_html, reviews_html, violated_html
+from workbench.ui.compliance.detail import action_html, detail_html, first_evidence, review_html
+from workbench.ui.compliance.html import analyses_html, choices, finding_html, own_html, shown, title_html, verdicts_html
+from workbench.ui.compliance.requirements_html import policies_html as choices_html
+from workbench.ui.compliance.requirements_html import requirements_html
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from infra.errors import InvalidInput
 from knowledge.search import Passage
 from workbench.services.addresses import job_page
 from workbench.services.knowledge import ChunkCard, CollectionCard, DocumentCard, FoundPassage, facts_as_typed
-from workbench.ui.knowledge_document_html import chunks_html
-from workbench.ui.knowledge_html import documents_html, passages_html
+from workbench.ui.knowledge.document_html import chunks_html
+from workbench.ui.knowledge.html import documents_html, passages_html
 
 WHEN = datetime(2026, 3, 1, tzinfo=UTC)
 FACTS = {"title": "A <title>", "organisation": None, "kind": None, "year": 2019, "quarter": None, "date": None, "language": "en"}

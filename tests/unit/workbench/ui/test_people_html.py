@@ -4,8 +4,8 @@ import pytest
 
 from infra.database.tables import User
 from workbench.accounts.people import Person, TokenView
-from workbench.ui.account_settings import made_html, profile_html, tokens_html, use_html
-from workbench.ui.people import link_html, people_html
+from workbench.ui.account.people import link_html, people_html
+from workbench.ui.account.settings import made_html, profile_html, tokens_html, use_html
 
 NOW = datetime.now(UTC)
 NASTY = "<img src=x onerror=alert(1)>'\""

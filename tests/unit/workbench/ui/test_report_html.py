@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.imaging.report import Lesion, Measurement, Report, ReportInput, ReportModel, ReportQuality, Sentence
 from pipelines.imaging.tables import structure_rows
-from workbench.ui.charts import asymmetry_chart, volume_chart
-from workbench.ui.report import finding_html, lesions_html, made_html, sentences_html, volumes_html
+from workbench.ui.imaging.charts import asymmetry_chart, volume_chart
+from workbench.ui.imaging.report import finding_html, lesions_html, made_html, sentences_html, volumes_html
 
 
 def volume(label: int, name: str, side: str | None, value: float) -> Measurement:

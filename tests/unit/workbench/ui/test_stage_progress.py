@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from infra.database.tables import AnalysisJob, JobEvent, now
 from workbench.services.progress import JobProgress, StageProgress, stages_of
-from workbench.ui.stages import UNDERWAY, stages_html, underway_html
+from workbench.ui.shared.stages import UNDERWAY, stages_html, underway_html
 
 PLAN = ["receive", "segment", "store"]
 TITLES = {"receive": "Reading", "segment": "Segmenting"}

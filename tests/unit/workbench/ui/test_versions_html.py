@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from workbench.services.knowledge import CollectionCard, DocumentCard, VersionCard
-from workbench.ui.knowledge_document_html import versions_html
-from workbench.ui.knowledge_folder import folder_html
+from workbench.ui.knowledge.document_html import versions_html
+from workbench.ui.knowledge.folder import folder_html
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 CARD = DocumentCard(

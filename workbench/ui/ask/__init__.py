@@ -1,0 +1,1 @@
+"""Ask: a chat over collections whose answers cite their sources."""

@@ -1,0 +1,1 @@
+"""Cohorts: many scans and their table, and a study of one visit."""

@@ -1,0 +1,1 @@
+"""Document analysis, its dashboard, and the requirements of the policies."""

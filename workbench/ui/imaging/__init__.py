@@ -1,0 +1,1 @@
+"""Imaging: upload a scan, follow its stages, read its report."""

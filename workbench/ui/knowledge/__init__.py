@@ -1,0 +1,1 @@
+"""Knowledge: collections, their documents and chunks."""
