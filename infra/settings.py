@@ -73,8 +73,20 @@ class Storage(Section):
     path: Path | None = Field(default=None, description="Folder of the local store; by default 'objects' in the data folder.")
     endpoint_url: str | None = Field(default=None, description="Address of an S3-compatible server; by default AWS.")
     region: str = Field(default="eu-central-1", description="AWS region of the buckets.")
-    bucket_prefix: str = Field(default="", description="Put before every bucket's name, since S3 names are global.")
+    bucket_prefix: str = Field(default="", description="Put before every bucket's name in S3, where names are global.")
+    environment: str = Field(default="", description="Put after every bucket's name in S3, with a hyphen: dev, prod.")
+    kms_keys: dict[str, str] = Field(
+        default_factory=dict,
+        description="KMS key (ARN) that objects of a bucket are encrypted with, by the bucket's name without prefix, as JSON; "
+        "the others have the encryption that is set on the bucket.",
+    )
+    attempts: int = Field(default=5, ge=1, description="How often a call to S3 is tried that is throttled or fails on the server's side.")
+    timeout_seconds: float = Field(default=60.0, gt=0, description="Longest silence of S3 within a call, in seconds.")
     buckets: Buckets = Field(default_factory=Buckets, description="The buckets' names, by purpose.")
+
+    def s3_bucket(self, name: str) -> str:
+        """The full name in S3 of the bucket called ``name``."""
+        return f"{self.bucket_prefix}{name}" + (f"-{self.environment}" if self.environment else "")
 
 
 class Mlflow(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,3 +39,31 @@ def fresh_database(server: str) -> str:
     head, _, query = server.partition("?")
     base = head.rpartition("/")[0].replace("postgresql://", "postgresql+psycopg://")
     return f"{base}/{name}" + (f"?{query}" if query else "")
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """Address of moto's server (S3, SQS, SNS, KMS, IAM), in a thread of this process."""
+    try:
+        from moto.server import ThreadedMotoServer
+    except ImportError as error:
+        pytest.skip(f"S3, SQS and SNS (moto's server): {error}")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws_server(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same, with credentials in the environment that it accepts. Tests share it: each takes names of its own."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    return moto_server

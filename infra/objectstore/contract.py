@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from abc import ABC, abstractmethod
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from infra.errors import InvalidInput
+from infra.errors import Conflict, InvalidInput, NotFound
 
 CHUNK = 1 << 20
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -38,11 +39,23 @@ class ObjectStore(ABC):
     """
 
     @abstractmethod
-    def put(self, bucket: str, key: str, data: bytes | BinaryIO | Path, *, media_type: str = "application/octet-stream") -> ObjectInfo:
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        data: bytes | BinaryIO | Path,
+        *,
+        media_type: str = "application/octet-stream",
+        replace: bool = True,
+    ) -> ObjectInfo:
         """Store bytes, a stream (read in chunks, never held whole) or a file's content.
+
+        Args:
+            replace: whether an object that is there already is replaced; of several writers without it, exactly one succeeds.
 
         Raises:
             InvalidInput: the key is not allowed.
+            Conflict: there is such an object, and ``replace`` is False.
             StorageFull: no room.
         """
 
@@ -88,8 +101,12 @@ class ObjectStore(ABC):
     ) -> ObjectInfo:
         """Store an immutable file under the sha256 of its content; what is there already is not written again."""
         key = f"{prefix}{file_sha256(path)}{suffix}"
-        existing = next((item for item in self.list(bucket, key) if item.key == key), None)
-        return existing or self.put(bucket, key, path, media_type=media_type)
+        with contextlib.suppress(NotFound):
+            return self.info(bucket, key)
+        try:
+            return self.put(bucket, key, path, media_type=media_type, replace=False)
+        except Conflict:
+            return self.info(bucket, key)
 
 
 def check_key(key: str) -> str:

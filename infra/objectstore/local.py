@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from infra.errors import IntegrityError, NotAllowed, NotFound, StorageFull
+from infra.errors import Conflict, IntegrityError, NotAllowed, NotFound, StorageFull
 from infra.objectstore.contract import CHUNK, ObjectInfo, ObjectStore, check_key, stream_sha256
 
 
@@ -34,7 +34,15 @@ class LocalObjectStore(ObjectStore):
         self._url = url.rstrip("/")
         self._signer = URLSafeTimedSerializer(secret or secrets.token_urlsafe(32), salt="objects")
 
-    def put(self, bucket: str, key: str, data: bytes | BinaryIO | Path, *, media_type: str = "application/octet-stream") -> ObjectInfo:
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        data: bytes | BinaryIO | Path,
+        *,
+        media_type: str = "application/octet-stream",
+        replace: bool = True,
+    ) -> ObjectInfo:
         path, meta = self._paths(bucket, key)
         temporary = self.root / ".tmp" / secrets.token_hex(16)
         try:
@@ -54,6 +62,8 @@ class LocalObjectStore(ObjectStore):
             # The note first: an object is there when its file is, and then its digest is known. The lock keeps two
             # writers of one key, or a reader between the two renames, from mixing one's note with the other's bytes.
             with self._lock(fcntl.LOCK_EX):
+                if not replace and path.exists():
+                    raise Conflict(f"There is already an object {bucket}/{key}.")
                 os.replace(note, meta)
                 os.replace(temporary, path)
             return info

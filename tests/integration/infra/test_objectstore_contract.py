@@ -1,19 +1,35 @@
-"""What every object store promises. The S3 one joins ``STORES`` when it is built."""
+"""What every object store promises: the folder, and S3 (moto's server)."""
 
 import hashlib
 import io
 import os
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infra.errors import IntegrityError, InvalidInput, NotAllowed, NotFound, StorageFull
-from infra.objectstore import LocalObjectStore
+from infra.errors import Conflict, IntegrityError, InvalidInput, NotAllowed, NotFound, StorageFull
+from infra.objectstore import LocalObjectStore, make_object_store
+from infra.settings import load_settings
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", "s3"])
 def store(request, tmp_path):
-    return LocalObjectStore(tmp_path / "objects", secret="s", url="http://127.0.0.1:8000")
+    if request.param == "local":
+        return LocalObjectStore(tmp_path / "objects", secret="s", url="http://127.0.0.1:8000")
+    settings = load_settings(
+        profile="aws",
+        storage={
+            "endpoint_url": request.getfixturevalue("aws_server"),
+            "bucket_prefix": f"t{uuid.uuid4().hex[:12]}-",
+            "environment": "ci",
+            "region": "us-east-1",
+        },
+    )
+    store = make_object_store(settings)
+    for bucket in ("b", "reports", "empty"):
+        store._client.create_bucket(Bucket=store.bucket_name(bucket))
+    return store
 
 
 @pytest.mark.parametrize("kind", ["bytes", "stream", "path"])
@@ -32,6 +48,38 @@ def test_put_again_replaces(store):
     store.put("b", "k", b"one")
     store.put("b", "k", b"two, longer")
     assert store.get("b", "k") == b"two, longer"
+
+
+def test_a_write_that_must_not_replace_is_refused_where_something_is(store):
+    store.put("b", "k", b"one", replace=False)
+    with pytest.raises(Conflict):
+        store.put("b", "k", b"two", replace=False)
+    assert store.get("b", "k") == b"one"
+
+
+def test_of_several_writers_that_must_not_replace_one_succeeds(store):
+    def write(number):
+        try:
+            store.put("b", "once", bytes([number]), replace=False)
+        except Conflict:
+            return None
+        return number
+
+    with ThreadPoolExecutor(6) as pool:
+        written = [number for number in pool.map(write, range(6)) if number is not None]
+    assert len(written) == 1
+    assert store.get("b", "once") == bytes(written)
+
+
+def test_an_open_object_can_be_read_from_any_place(store):
+    content = os.urandom(3_000_000)
+    store.put("b", "k", content)
+    for verify in (True, False):
+        with store.open("b", "k", verify=verify) as stream:
+            stream.seek(2_500_000)
+            assert stream.read(100) == content[2_500_000:2_500_100]
+            stream.seek(10)
+            assert stream.read() == content[10:]
 
 
 def test_missing(store):
