@@ -59,7 +59,9 @@ _BODY = (
     "WHOLEBODY",
 )
 _POSITIONS = ("HFS", "HFP", "HFDR", "HFDL", "FFS", "FFP", "FFDR", "FFDL")
-_MODALITIES = ("MR", "CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "OT", "SC", "SEG", "SR", "RTSTRUCT")
+_MODALITIES = (
+    "MR", "CT", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "OT", "SC", "SEG", "SR", "RTSTRUCT", "PR", "KO", "RTDOSE", "RTPLAN",
+)  # fmt: skip
 
 
 def maker(text: str) -> str:

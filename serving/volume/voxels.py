@@ -52,7 +52,7 @@ def choose_volume(count: int, volume_index: int | None, what: str) -> int:
         raise InvalidInput(
             f"This is a series of {count} volumes (4-D, {what}), such as a functional, diffusion or perfusion scan, "
             "and the analysis reads one. "
-            f"Send a structural scan, or choose a volume with volume_index (0 to {count - 1}).",
+            f"Send a structural scan, or choose a volume: `--volume N` on the command line, `volume_index` elsewhere (0 to {count - 1}).",
             volumes=count,
         )
     return volume_index or 0

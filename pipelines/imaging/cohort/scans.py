@@ -129,11 +129,13 @@ def _is_dicom(path: Path) -> bool:
 
 def _is_slice(path: Path) -> bool:
     """Whether a DICOM file holds one picture; one that holds many, or cannot be read, is a scan of its own."""
-    from serving.volume.dicom.headers import read_header
+    from serving.volume.dicom.headers import NoImage, read_header
     from serving.volume.sources import path_source
 
     try:
         header = read_header(path_source(path), 0)
+    except NoImage:
+        return True  # a report or presentation state beside the slices: reading the series skips it
     except (WorkbenchError, OSError):
         return False
     return (

@@ -30,7 +30,8 @@ class Frame:
         spacing: mm between rows, mm between columns.
         slope, intercept: rescale.
         order: sorts the volumes of a series (echo, time, acquisition, instance).
-        group: frames of different groups are never stacked together (echo, phase and magnitude, stack).
+        echo: echo time in ms; -1 where it is not known.
+        group: frames of different groups are never stacked together (phase and magnitude, stack).
     """
 
     header: Header
@@ -45,6 +46,7 @@ class Frame:
     slope: float
     intercept: float
     order: tuple[float, ...]
+    echo: float
     group: tuple[str, ...]
 
     @property
@@ -94,7 +96,8 @@ def _classic(header: Header, rows: int, columns: int) -> Frame:
         *_plane(data.get("ImagePositionPatient"), data.get("ImageOrientationPatient"), data.get("PixelSpacing")),
         *_rescale(data),
         order=_order(data),
-        group=(_echo(data), str(data.get("ComplexImageComponent", "")), _component(data.get("ImageType"))),
+        echo=_number(data.get("EchoTime"), -1.0),
+        group=(str(data.get("ComplexImageComponent", "")), _component(data.get("ImageType"))),
     )  # fmt: skip
 
 
@@ -113,7 +116,8 @@ def _mosaic(header: Header, tiling: Tiling) -> list[Frame]:
         raise CorruptFile("The DICOM mosaic does not say how far its slices are apart. Export it from the scanner again.")
     return [
         Frame(header, 0, divmod(slice_, tiling.across), tiling.rows, tiling.columns,
-              position + normal * step * slice_, row, column, spacing, *_rescale(data), order=_order(data), group=(_echo(data),))
+              position + normal * step * slice_, row, column, spacing, *_rescale(data), order=_order(data),
+              echo=_number(data.get("EchoTime"), -1.0), group=())
         for slice_ in range(tiling.count)
     ]  # fmt: skip
 
@@ -146,8 +150,8 @@ def _enhanced(header: Header, rows: int, columns: int, count: int) -> list[Frame
                 ),
                 *_rescale(rescale),
                 order=(_number(find("FrameContentSequence", "TemporalPositionIndex"), 0.0), float(index)),
+                echo=_number(find("MREchoSequence", "EffectiveEchoTime"), -1.0),
                 group=(
-                    str(find("MREchoSequence", "EffectiveEchoTime")),
                     str(find("MRImageFrameTypeSequence", "ComplexImageComponent")),
                     str(find("FrameContentSequence", "StackID")),
                 ),
@@ -177,10 +181,6 @@ def _rescale(data: Dataset) -> tuple[float, float]:
 
 def _order(data: Dataset) -> tuple[float, ...]:
     return tuple(_number(data.get(name), 0.0) for name in ("TemporalPositionIdentifier", "AcquisitionNumber", "InstanceNumber"))
-
-
-def _echo(data: Dataset) -> str:
-    return f"{_number(data.get('EchoTime'), -1.0):.3f}"
 
 
 def _component(image_type: Any) -> str:

@@ -48,10 +48,15 @@ class Header:
     syntax: UID
 
 
+class NoImage(Exception):
+    """A DICOM object without pixels, such as a structured report or a presentation state."""
+
+
 def read_header(source: Source, number: int) -> Header | None:
-    """The header, or None where the file holds no picture (a directory, a structured report).
+    """The header, or None for the directory of a disc (DICOMDIR).
 
     Raises:
+        NoImage: an object without pixels.
         CorruptFile: it cannot be parsed.
         UnsupportedFormat: its transfer syntax hides how large it is.
     """
@@ -74,11 +79,13 @@ def read_header(source: Source, number: int) -> Header | None:
                 kinds = {stored_as, str(data.get("SOPClassUID", ""))} - {""}
                 if not kinds or kinds & _PICTURES:
                     raise ValueError  # it should have a picture: cut off before it
-                return None
+                raise NoImage
             # Values are parsed when they are first used: use them here, where a broken one is expected.
             for element in data.iterall():
                 _ = element.value
             syntax = UID(str(data.file_meta.get("TransferSyntaxUID", syntax)) if hasattr(data, "file_meta") else syntax)
+        except NoImage:
+            raise
         except Exception:
             raise _broken() from None
     return Header(number, source, data, syntax)

@@ -10,7 +10,7 @@ import numpy as np
 
 from infra.errors import InvalidInput, WorkbenchError
 from infra.settings import Imaging
-from serving.volume.dicom.headers import Header, read_header
+from serving.volume.dicom.headers import Header, NoImage, read_header
 from serving.volume.dicom.pixels import read_pixels
 from serving.volume.dicom.series import Series, find_series
 from serving.volume.dicom.source import SourceNote, note_of
@@ -39,14 +39,18 @@ def read_dicom(sources: Iterable[Source], *, limits: Imaging, volume_index: int 
         InvalidInput, CorruptFile, UnsupportedFormat, TooLarge: nothing usable; the sentence says why. Where ``series``
             is not there, ``details["series"]`` lists the choices.
     """
-    headers, unread, reason = _headers(sources)
+    headers, unread, skipped, reason = _headers(sources)
     if not headers:
         raise reason or InvalidInput("There is no DICOM picture in what was sent. Send a zip of one MR series.")
-    found = find_series(headers, limits)
+    found, notes = find_series(headers, limits)
     number = _choose(found, series)
     chosen = found[number - 1]
     built = stack(chosen.frames, limits, volume_index)
     data, warnings = finish(read_pixels(built))
+    warnings = [*notes, *chosen.notes, *warnings]
+    if skipped:
+        what = "file without images was" if skipped == 1 else "files without images were"
+        warnings.insert(0, f"{skipped} DICOM {what} skipped (structured reports, presentation states and the like).")
     if unread:
         warnings.insert(0, f"{unread} of {unread + len(headers)} files could not be read and were left out.")
     if len(found) > 1:
@@ -63,26 +67,30 @@ def dicom_series(sources: Iterable[Source], *, limits: Imaging) -> list[dict[str
 
     Raises as :func:`read_dicom`.
     """
-    headers, _, reason = _headers(sources)
+    headers, _, _, reason = _headers(sources)
     if not headers:
         raise reason or InvalidInput("There is no DICOM picture in what was sent. Send a zip of one MR series.")
-    found = find_series(headers, limits)
+    found, _ = find_series(headers, limits)
     best = _choose(found, None)
     return [{**series.describe(number), "best": number == best} for number, series in enumerate(found, 1)]
 
 
-def _headers(sources: Iterable[Source]) -> tuple[list[Header], int, WorkbenchError | None]:
+def _headers(sources: Iterable[Source]) -> tuple[list[Header], int, int, WorkbenchError | None]:
+    """Headers of images, how many files could not be read, how many hold none, and the first reason of the former."""
     headers: list[Header] = []
-    unread, reason = 0, None
+    unread, skipped, reason = 0, 0, None
     for number, source in enumerate(sources):
         try:
             header = read_header(source, number)
+        except NoImage:
+            skipped += 1
+            continue
         except WorkbenchError as error:
             unread, reason = unread + 1, reason or error
             continue
         if header is not None:
             headers.append(header)
-    return headers, unread, reason
+    return headers, unread, skipped, reason
 
 
 def _choose(found: list[Series], series: int | None) -> int:

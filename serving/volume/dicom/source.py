@@ -94,12 +94,13 @@ class SourceNote:
 
 
 def note_of(stack: Stack) -> SourceNote | None:
-    """The note of a stacked volume; None where the files carry no UIDs to refer to."""
+    """The note of a stacked volume; None where the files carry no UIDs to refer to, or several carry one."""
     first = stack.frames[0]
     data = first.header.data
     study, series = str(data.get("StudyInstanceUID", "")), str(data.get("SeriesInstanceUID", ""))
     instances = [str(frame.header.data.get("SOPInstanceUID", "")) for frame in stack.frames]
-    if not study or not series or not all(instances):
+    files = {frame.header.number for frame in stack.frames}
+    if not study or not series or not all(instances) or len(set(instances)) < len(files):
         return None
     return SourceNote(
         study, series, str(data.get("FrameOfReferenceUID", "")), str(data.get("SOPClassUID", "")), str(data.get("Modality", "MR")),

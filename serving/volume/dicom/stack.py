@@ -10,6 +10,7 @@ import numpy as np
 from infra.errors import CorruptFile, InvalidInput, TooLarge
 from infra.settings import Imaging
 from serving.volume.dicom.frames import Frame
+from serving.volume.dicom.tolerance import by_echo, by_place, interleaved
 from serving.volume.voxels import check_affine, choose_volume, grid_of
 
 _COMPLEX = {"phase", "real", "imaginary"}
@@ -41,29 +42,30 @@ class Stack:
 def volumes_of(frames: list[Frame]) -> list[list[Frame]]:
     """Frames of one orientation and size sorted into volumes: every position once in each.
 
+    Frames of several echo times whose positions interleave at one spacing are one volume.
+
     Raises:
         InvalidInput: some positions have more frames than others.
     """
     groups: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
         groups[frame.group].append(frame)
+    stacks: list[list[Frame]] = []
+    for members in groups.values():
+        echoes = by_echo(members)
+        stacks += [[frame for index in part for frame in echoes[index]] for part in interleaved(echoes)]
     volumes: list[list[Frame]] = []
-    for group in sorted(groups, key=lambda key: min(frame.order for frame in groups[key])):
-        by_place: dict[int, list[Frame]] = defaultdict(list)
-        members = groups[group]
-        normal = members[0].normal
-        for frame in members:
-            by_place[round(float(frame.position @ normal) * 20)].append(frame)  # places closer than 0.05 mm are one
-        depths = {len(found) for found in by_place.values()}
+    for members in sorted(stacks, key=lambda members: min(frame.order for frame in members)):
+        places = by_place(members)
+        depths = {len(found) for found in places}
         if len(depths) > 1:
             raise InvalidInput(
-                f"The series is incomplete: of its {len(by_place)} slice positions some have {min(depths)} "
+                f"The series is incomplete: of its {len(places)} slice positions some have {min(depths)} "
                 f"and some {max(depths)} pictures. "
                 "Send the whole series, and only one."
             )
-        for found in by_place.values():
+        for found in places:
             found.sort(key=lambda frame: frame.order)
-        places = [by_place[place] for place in sorted(by_place)]
         volumes.extend([found[index] for found in places] for index in range(depths.pop()))
     return volumes
 
