@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from infra.notebook import Displayed
 from knowledge.requirements.contract import Requirement
 from serving.registry.versions import ModelRef
 
@@ -168,7 +169,7 @@ class Grade:
 
 
 @dataclass(frozen=True)
-class ComplianceReport:
+class ComplianceReport(Displayed):
     """A document against its policies: ``workbench comply --json``, stored as ``report.json``.
 
     Attributes:
@@ -187,6 +188,8 @@ class ComplianceReport:
     own: tuple[OwnObligation, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    shown_by = "pipelines.compliance.notebook"
 
     def counts(self) -> dict[str, int]:
         """Verdict to how many requirements, reviews counted; and how many conflicts."""

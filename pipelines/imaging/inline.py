@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FILES = ("segmentation.nii.gz", "segmentation.ctab", "report.json", "report.pdf", "overlay.png", "statistics.csv", "statistics.json")
 OF_DICOM = ("segmentation.dcm",)
 """What is left besides where the scan was a DICOM series."""
+KEPT = ("report.pdf", "segmentation.nii.gz", "segmentation.dcm", "overlay.png", "statistics.csv")
+"""What the report keeps in memory for its ``save()``: one to two megabytes."""
 
 
 def analyze(
@@ -106,6 +108,7 @@ async def analyze_async(
         )
         files = state["artifacts"]
         report = Report.model_validate_json(store.get(files["report.json"]["bucket"], files["report.json"]["key"]))
+        report.files.update({name: store.get(files[name]["bucket"], files[name]["key"]) for name in KEPT if name in files})
         if out is not None:
             await asyncio.to_thread(_leave, store, files, Path(out))
         return report

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from infra.notebook import Displayed
 
 Support = Literal["measured", "seen", "cited", "unsupported"]
 
@@ -96,7 +98,7 @@ class Sentence(Part):
     reason: str | None = None
 
 
-class Report(Part):
+class Report(Displayed, Part):
     """The whole. ``not_looked_at`` lists what was not assessed, ``limits`` how the report may be used.
 
     ``created`` is when it was written (UTC); None in reports of older versions.
@@ -114,6 +116,18 @@ class Report(Part):
     not_looked_at: list[str] = Field(default_factory=list)
     limits: str = RESEARCH_ONLY
     created: datetime | None = None
+
+    shown_by: ClassVar[str] = "pipelines.imaging.notebook"
+    _files: dict[str, bytes] = PrivateAttr(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Contents of the analysis's other files by name, where :func:`pipelines.imaging.analyze` made this report; else empty."""
+        return self._files
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same; the files kept do not count."""
+        return isinstance(other, Report) and self.model_dump() == other.model_dump()
 
     def measurement(self, name: str) -> Measurement:
         """Raises KeyError."""

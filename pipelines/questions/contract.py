@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from infra.notebook import Displayed
 from knowledge.search import Passage
 from serving.registry.versions import ModelRef
 
@@ -84,7 +85,7 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Displayed):
     """An answer.
 
     Attributes:
@@ -103,6 +104,8 @@ class Answer:
     passages: tuple[Found, ...]
     models: tuple[ModelRef, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    shown_by = "pipelines.questions.notebook"
 
     def as_dict(self) -> dict[str, Any]:
         """The contract of ``workbench ask --json``."""

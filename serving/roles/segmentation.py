@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from infra.errors import IntegrityError, InvalidInput
+from infra.notebook import Displayed
 from serving.backends.backend import Backend
 from serving.registry.versions import ModelRef
 from serving.roles.role import Role
@@ -94,7 +95,7 @@ class Structure:
 
 
 @dataclass(frozen=True)
-class Segmentation:
+class Segmentation(Displayed):
     """Labels of a scan.
 
     Attributes:
@@ -112,6 +113,8 @@ class Segmentation:
     quality: Quality
     model: ModelRef
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    shown_by = "serving.segmentation.notebook"
 
 
 @runtime_checkable

@@ -54,4 +54,6 @@ def test_the_quickstart_notebook_runs_from_nothing_and_leaves_nothing(tmp_path: 
     told = [out for out in outputs if "stderr" in out]
     assert not told, told
     assert any("workbench-embedding" in out for out in outputs)
+    tables = [out for out in outputs if "text/html" in out]
+    assert any("Segmentation" in out for out in tables) and (tmp_path / "segmentation.nii.gz").is_file()
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(home) in " ".join(p.info["cmdline"] or [])]
