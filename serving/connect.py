@@ -145,7 +145,8 @@ def connect(url: str | None = None, *, address: str | None = None, settings: Set
     """Find a workbench, or start its models here.
 
     In this order: the gateway at ``url`` (or ``WORKBENCH_URL``); the Ray cluster at ``address`` (or the settings'); the
-    workbench that runs on the data folder of this machine, by its Ray; a gateway at the default port; else Ray and the
+    workbench that runs on the data folder of this machine, through its gateway (joining its Ray would take seconds of imports
+    before the first call), or by its Ray while the gateway does not answer; a gateway at the default port; else Ray and the
     models are started for this program alone, and stopped with it.
 
     Raises:
@@ -163,12 +164,13 @@ def connect(url: str | None = None, *, address: str | None = None, settings: Set
     if address or settings.ray.address:
         return _over_ray(address or str(settings.ray.address), settings, own=False)
     running = DataFolder(settings.home).running()
+    if running and _answers(running.url):
+        return _over_http(running.url, settings)
     if running and running.ray_address:
         with contextlib.suppress(Unavailable):  # it is starting, or another user's Python cannot join its Ray
             return _over_ray(running.ray_address, settings, own=True)
-    found = running.url if running else settings.url
-    if _answers(found):
-        return _over_http(found, settings)
+    if not running and _answers(settings.url):
+        return _over_http(settings.url, settings)
     return _start_here(settings)
 
 
