@@ -31,8 +31,8 @@ from pipelines.questions.calibration import Calibration
 from pipelines.questions.contract import Found
 from pipelines.questions.evidence import QUESTION_FEATURES, SENTENCE_FEATURES, Evidence, question_features, read_evidence
 from pipelines.questions.logistic import auroc, fit
-from serving.entailment import scifact
-from serving.entailment.examples import Part, Split
+from serving.entailment.corpora import scifact
+from serving.entailment.corpora.examples import Part, Split
 from serving.entailment.weights_file import read_info
 from serving.registry.champions import read_catalogue
 from serving.registry.embedded import resolve

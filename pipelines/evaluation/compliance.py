@@ -4,12 +4,13 @@ Only contracts that the entailment model was not trained on are measured. With t
 and tuning parts (the tuning part gave the temperature and nothing else). For a cross-validation over all 61 contracts, train
 three folds and name their weights:
 
-    python -m serving.entailment.train --fold 0 --folds 3 --mix rules --max-steps 1300 --hours 9 --folder F/a --export F/a.safetensors
-    python -m serving.entailment.train --fold 0 --folds 3 --mix compliance --max-steps 2300 --hours 9 \\
+    python -m serving.entailment.training.train --fold 0 --folds 3 --mix rules --max-steps 1300 --hours 9 \\
+        --folder F/a --export F/a.safetensors
+    python -m serving.entailment.training.train --fold 0 --folds 3 --mix compliance --max-steps 2300 --hours 9 \\
         --warm-start F/a.safetensors --folder F/b --export F/b.safetensors
-    python -m serving.entailment.train --fold 0 --folds 3 --mix compliance --max-steps 750 --hours 9 \\
+    python -m serving.entailment.training.train --fold 0 --folds 3 --mix compliance --max-steps 750 --hours 9 \\
         --warm-start F/b.safetensors --blend .5 --folder F/c --export F/c.safetensors
-    python -m serving.entailment.train --fold 0 --folds 3 --mix compliance --max-steps 2300 --hours 9 \\
+    python -m serving.entailment.training.train --fold 0 --folds 3 --mix compliance --max-steps 2300 --hours 9 \\
         --warm-start F/c.safetensors --blend .5 --folder F/d --export F/d.safetensors    # and folds 1, 2: two hours each on one core
     python -m pipelines.evaluation.compliance --data ../shared/data/rag --weights F/d.safetensors --weights ...
 
@@ -50,10 +51,11 @@ from pipelines.evaluation.compliance_claims import LABELS, ClaimRead, read_cases
 from pipelines.evaluation.compliance_rules import KINDS, called_violated, prohibitions, read_rules
 from pipelines.evaluation.table import Row, as_table
 from pipelines.questions.logistic import fit
-from serving.entailment import contractnli, measures
 from serving.entailment.calibration import expected_calibration_error
-from serving.entailment.data import Data
-from serving.entailment.examples import Split
+from serving.entailment.corpora import contractnli
+from serving.entailment.corpora.data import Data
+from serving.entailment.corpora.examples import Split
+from serving.entailment.evaluation import measures
 from serving.roles import Roles
 from serving.roles.entailment import Entailment
 
@@ -273,7 +275,7 @@ async def _read_all(contracts: Sequence[Contract], requirements: dict[str, str],
 
 async def evaluate_folds(data: Path, weights: Sequence[Path], roles: Roles, *, say: Say) -> list[Row]:
     """The table over every contract that one of these weights holds back, each read by such weights."""
-    from serving.entailment.evaluate import open_weights
+    from serving.entailment.evaluation.evaluate import open_weights
     from serving.entailment.weights_file import read_info
 
     contracts, requirements = load_contracts(data)

@@ -15,8 +15,8 @@ from knowledge.requirements.spans import Span
 from pipelines.compliance.candidates import Indexed, embed
 from pipelines.compliance.deciding import by_search, told_apart
 from pipelines.compliance.reading import Reader
-from serving.entailment.data import Data
-from serving.entailment.examples import Label
+from serving.entailment.corpora.data import Data
+from serving.entailment.corpora.examples import Label
 from serving.entailment.overlap import Overlap
 from serving.roles import Roles
 

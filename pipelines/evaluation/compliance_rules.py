@@ -16,9 +16,9 @@ import numpy as np
 
 from pipelines.compliance.contract import VERDICTS
 from pipelines.evaluation.compliance_claims import Case, ClaimRead, read_cases
-from serving.entailment.data import Data
-from serving.entailment.described import Rule
-from serving.entailment.examples import Label, Part
+from serving.entailment.corpora.data import Data
+from serving.entailment.corpora.described import Rule
+from serving.entailment.corpora.examples import Label, Part
 from serving.roles import Roles
 
 PROHIBITIONS = Path(__file__).with_name("prohibitions.jsonl")
@@ -36,7 +36,7 @@ VIOLATED = VERDICTS.index("violated")
 
 
 async def read_rules(known: Data, roles: Roles, part: Part) -> list[ClaimRead]:
-    """Every sentence of the rules of a part (:mod:`serving.entailment.described`), among sentences of the part's other rules."""
+    """Every sentence of the rules of a part (:mod:`serving.entailment.corpora.described`), among sentences of the part's other rules."""
     return await read_cases(among_others(known.rules(part)), roles)
 
 

@@ -15,7 +15,7 @@ from serving.roles.entailment import EntailmentBackend
 
 
 class OpenVinoEntailment(EntailmentBackend):
-    """Weights of :mod:`serving.entailment.train`, computed in bfloat16 where the processor has it, else in float32.
+    """Weights of :mod:`serving.entailment.training.train`, computed in bfloat16 where the processor has it, else in float32.
 
     Three times as fast with AMX; ``python -m tests.benchmarks.entailment_precision`` prints both times and how far apart the
     probabilities are (.0006 on average and .020 at most over 640 pairs, no label changed).
@@ -41,7 +41,7 @@ class OpenVinoEntailment(EntailmentBackend):
         info = read_info(path)
         if info is None:
             raise ConfigurationError(
-                f"{path} has no sidecar of serving.entailment.train beside it. "
+                f"{path} has no sidecar of serving.entailment.training.train beside it. "
                 "Other sequence-classification models run by the backend torch."
             )
         self._weights = mapped_tensors(path)

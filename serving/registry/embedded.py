@@ -60,7 +60,7 @@ EMBEDDED: dict[str, Embedded] = {
         "package:serving/entailment/weights/entailment.safetensors",
         None,
         "Apache-2.0",
-        "Train them: python -m serving.entailment.train",
+        "Train them: python -m serving.entailment.training.train",
     ),
 }
 

@@ -17,7 +17,7 @@ from serving.registry.promotion import find_version
 from serving.registry.versions import ModelVersion, registered_name
 
 if TYPE_CHECKING:
-    from serving.segmentation.evaluate import Row
+    from serving.segmentation.evaluation.evaluate import Row
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def evaluate_version(
 
 def _measure(settings: Settings, model: ModelVersion, data: Path, only: str, peer: bool, show: Callable[[Row], None]) -> list[Row]:
     from serving.segmentation.backends import open_backend
-    from serving.segmentation.evaluate import evaluate
+    from serving.segmentation.evaluation.evaluate import evaluate
     from serving.segmentation.inference import Segmenter
 
     if model.ref.backend in ("openvino", "torch"):

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.compliance_agreements
 
-Counted over the sentences beside rules (:mod:`serving.entailment.described`), the held-back part left out; those that repeat their
+Counted over the sentences beside rules (:mod:`serving.entailment.corpora.described`), the held-back part left out; those that repeat their
 rule or change it by another rule of the program, which are decided before, do not count.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipelines.compliance.agreements import allows_nothing_else, denies_the_act, keeps_its_numbers, permits_something
 from pipelines.compliance.differences import difference, repeats
-from serving.entailment.data import Data
+from serving.entailment.corpora.data import Data
 
 SIGNS: dict[str, Callable[[str, str], bool]] = {
     "keeps its numbers": keeps_its_numbers,

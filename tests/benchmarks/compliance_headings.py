@@ -3,7 +3,7 @@ puts headings as it does.
 
     python -m tests.benchmarks.compliance_headings
 
-Sentences beside rules (:mod:`serving.entailment.described`) that the weights were neither trained nor chosen on, below headings of
+Sentences beside rules (:mod:`serving.entailment.corpora.described`) that the weights were neither trained nor chosen on, below headings of
 procedures that have nothing to do with them.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from infra.settings import load_settings
 from knowledge.requirements.spans import Span
 from pipelines.evaluation.answers import split_of
-from serving.entailment.data import Data
+from serving.entailment.corpora.data import Data
 from serving.local import local_roles
 from serving.roles.entailment import ENTAILMENT_LABELS
 

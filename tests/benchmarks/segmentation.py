@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from serving.segmentation.evaluate import evaluate, print_row
+from serving.segmentation.evaluation.evaluate import evaluate, print_row
 from tests.conftest import DATA
 
 

@@ -82,7 +82,7 @@ def evaluate_model(
     with refusals(as_json):
         from infra.telemetry import configure_logging
         from serving.registry.evaluation import evaluate_version
-        from serving.segmentation.evaluate import Row, print_row
+        from serving.segmentation.evaluation.evaluate import Row, print_row
 
         configure_logging(level="error")
 

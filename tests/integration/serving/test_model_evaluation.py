@@ -13,7 +13,7 @@ from serving.registry.evaluation import evaluate_version
 from serving.registry.mlflow_registry import open_client, register_embedded
 from serving.registry.registration import register
 from serving.registry.versions import registered_name
-from serving.segmentation import evaluate as table
+from serving.segmentation.evaluation import evaluate as table
 from tests.unit.serving.segmentation.test_bundle import script, write_bundle
 
 

@@ -10,7 +10,7 @@ import pytest
 from infra.errors import NotFound
 from pipelines.evaluation.answers import as_metrics, as_table, evaluate_answers, load, sample
 from pipelines.questions.calibration import Calibration
-from serving.entailment.examples import Split
+from serving.entailment.corpora.examples import Split
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.unit.pipelines.questions.conftest import SharedStems

@@ -20,9 +20,9 @@ from pipelines.evaluation.compliance import (
 )
 from pipelines.evaluation.compliance_samples import GOOD, breaches, negated_duty, of_clause, starter_requirements, worse_number
 from pipelines.evaluation.table import Row, as_table
-from serving.entailment import described
-from serving.entailment.described import Rule
-from serving.entailment.examples import Split
+from serving.entailment.corpora import described
+from serving.entailment.corpora.described import Rule
+from serving.entailment.corpora.examples import Split
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.entailers import WordsEntailment

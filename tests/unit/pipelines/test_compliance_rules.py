@@ -7,8 +7,8 @@ import numpy as np
 from pipelines.compliance.samples import POLICIES
 from pipelines.evaluation.compliance_claims import ClaimRead, read_cases
 from pipelines.evaluation.compliance_rules import KINDS, PROHIBITIONS, among_others, called_violated, prohibitions
-from serving.entailment import described
-from serving.entailment.described import Rule
+from serving.entailment.corpora import described
+from serving.entailment.corpora.described import Rule
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.entailers import WordsEntailment

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from infra.errors import InvalidInput
-from serving.entailment import contractnli, scifact
-from serving.entailment.breaches import other_number, reversed_sentence
-from serving.entailment.data import MIXES, Data, Rounds
-from serving.entailment.examples import TUNE, Example, Split, data_folder
-from serving.entailment.mechanical import altered
+from serving.entailment.corpora import contractnli, scifact
+from serving.entailment.corpora.breaches import other_number, reversed_sentence
+from serving.entailment.corpora.data import MIXES, Data, Rounds
+from serving.entailment.corpora.examples import TUNE, Example, Split, data_folder
+from serving.entailment.corpora.mechanical import altered
 
 
 @pytest.mark.parametrize("fold", range(3))

@@ -9,9 +9,9 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from serving.entailment import described
-from serving.entailment.described import Pairs, Rule, load
-from serving.entailment.evaluate import other_words
+from serving.entailment.corpora import described
+from serving.entailment.corpora.described import Pairs, Rule, load
+from serving.entailment.evaluation.evaluate import other_words
 from serving.entailment.overlap import stems
 
 BAN = Rule(

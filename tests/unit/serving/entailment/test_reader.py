@@ -12,10 +12,10 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from serving.embedding.bert_graph import mapped_tensors
+from serving.entailment.corpora.written import LABELS, Pairs, load
 from serving.entailment.reader_graph import reader
 from serving.entailment.reader_network import Adapters, Reader
-from serving.entailment.train_reader import ReaderOptions, ReaderTraining, run
-from serving.entailment.written import LABELS, Pairs, load
+from serving.entailment.training.train_reader import ReaderOptions, ReaderTraining, run
 
 LAYERS, HEADS, EPSILON = 3, 4, 1e-5
 
@@ -92,8 +92,8 @@ def test_training_exports_adapters_that_name_their_base_and_resumes(
     import mlflow
 
     few = load()[:400]
-    monkeypatch.setattr("serving.entailment.written.load", lambda: few)
-    monkeypatch.setattr("serving.entailment.described.load", list)
+    monkeypatch.setattr("serving.entailment.corpora.written.load", lambda: few)
+    monkeypatch.setattr("serving.entailment.corpora.described.load", list)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     save_tokenizer(base)
     options = ReaderOptions(

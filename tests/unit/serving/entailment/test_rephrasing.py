@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from serving.entailment.mechanical import Texts
-from serving.entailment.rephrasing import rephrased, said_with_only
+from serving.entailment.corpora.mechanical import Texts
+from serving.entailment.corpora.rephrasing import rephrased, said_with_only
 
 
 def ways(text: str) -> set[str]:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from serving.entailment import train
-from serving.entailment.data import MIXES, Data, Rounds
-from serving.entailment.evaluate import evaluate, open_weights, table
+from serving.entailment.corpora.data import MIXES, Data, Rounds
+from serving.entailment.evaluation.evaluate import evaluate, open_weights, table
 from serving.entailment.network import CrossEncoder, Shape
+from serving.entailment.training import train
 from serving.entailment.weights_file import load_network
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from serving.segmentation.cleanup import set_lesions
+from serving.segmentation.evaluation.metrics import dice
 from serving.segmentation.folding import folded_index, unfold_blocks
 from serving.segmentation.hyperintensity import bright_lesions, looks_like_flair
 from serving.segmentation.labels import CLASS_COUNT, INDEX, LESION
-from serving.segmentation.metrics import dice
 
 SIZE = 64
 FLAIR = {"background": 0.0, "CSF": 0.2, "cerebral cortex": 0.78, "cerebral white matter": 0.75, "lateral ventricle": 0.2}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from serving.segmentation.labels import CLASS_COUNT, LESION
-from serving.segmentation.lesion_prior import STEPS, count_called
+from serving.segmentation.training.lesion_prior import STEPS, count_called
 
 
 def test_each_step_counts_what_still_leads_by_more():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from serving.segmentation.labels import CLASS_COUNT, INDEX, LATERAL
-from serving.segmentation.phantoms import affine_of, as_ct, phantoms
 from serving.segmentation.quality import Evidence, Intensities, anatomical_order, assess, look_at_intensities, symmetry
+from serving.segmentation.synthetic.phantoms import affine_of, as_ct, phantoms
 
 SEEN = Intensities(None, 200)
 ADULT_ML = {

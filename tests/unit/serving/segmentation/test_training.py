@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from serving.segmentation.appearance import CONTRASTS, draw_contrast
-from serving.segmentation.atlas import COMPACT, COMPACT_OF, ZONES, class_table, load_atlas, side_table
 from serving.segmentation.labels import CLASS_COUNT, INDEX, LEFT_IDS, LESION, RIGHT_IDS, class_of_id, freesurfer_ids, merge_sides
-from serving.segmentation.lesions import add_pathology, lacunes, mass, territorial_infarct, white_matter_lesions
-from serving.segmentation.losses import class_weights, dice_by_class, segmentation_loss
-from serving.segmentation.synthesis import Synthesiser
-from serving.segmentation.train import Options, learning_rate, run
+from serving.segmentation.synthetic.appearance import CONTRASTS, draw_contrast
+from serving.segmentation.synthetic.atlas import COMPACT, COMPACT_OF, ZONES, class_table, load_atlas, side_table
+from serving.segmentation.synthetic.lesions import add_pathology, lacunes, mass, territorial_infarct, white_matter_lesions
+from serving.segmentation.synthetic.synthesis import Synthesiser
+from serving.segmentation.training.loop import Options, learning_rate, run
+from serving.segmentation.training.losses import class_weights, dice_by_class, segmentation_loss
 from serving.segmentation.weights_file import load_network, read_info
 
 
@@ -157,8 +157,8 @@ def test_the_gradient_of_the_loss_is_that_of_its_value():
 
 
 def test_a_run_is_resumed_and_exported(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("serving.segmentation.train.SIZES_MM", ((1.0, (((64, 64, 64), 1.0),)),))
-    monkeypatch.setattr("serving.segmentation.train.VALIDATION_SIZE_MM", (64, 64, 64))
+    monkeypatch.setattr("serving.segmentation.training.loop.SIZES_MM", ((1.0, (((64, 64, 64), 1.0),)),))
+    monkeypatch.setattr("serving.segmentation.training.loop.VALIDATION_SIZE_MM", (64, 64, 64))
     options = Options(
         data, tmp_path / "run", tmp_path / "w.safetensors", 1.0, threads=1, filters=(8, 16, 16), maps=(1,), max_steps=2, grid_mm=2.0
     )

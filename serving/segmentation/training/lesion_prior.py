@@ -1,6 +1,6 @@
 """Take back from exported weights how much more often "lesion" was asked for in training than it is met.
 
-    python -m serving.segmentation.lesion_prior --data ../shared/data/mri --weights serving/segmentation/weights/brain.safetensors
+    python -m serving.segmentation.training.lesion_prior --data ../shared/data/mri --weights serving/segmentation/weights/brain.safetensors
 
 A class that weighs several times as much in the loss comes out with several times its odds (Menon et al., "Long-tail
 learning via logit adjustment", ICLR 2021). The constant that is subtracted from its logit is the one with the best
@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 
 from serving.segmentation.labels import LESION
 from serving.segmentation.network import NetworkShape
-from serving.segmentation.synthesis import Synthesiser
-from serving.segmentation.train import VALIDATION_MAPS, VALIDATION_SIZE_MM, Options, load_maps
+from serving.segmentation.synthetic.synthesis import Synthesiser
+from serving.segmentation.training.loop import VALIDATION_MAPS, VALIDATION_SIZE_MM, Options, load_maps
 from serving.segmentation.weights_file import DEFAULT_WEIGHTS, load_network, read_info, write_weights
 
 STEPS = tuple(np.arange(0, 6.5, 0.5).tolist())

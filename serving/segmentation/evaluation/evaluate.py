@@ -1,6 +1,6 @@
 """The table of issue 4, measured: ours and brainchop's model18cls on the same scans in the same run.
 
-    python -m serving.segmentation.evaluate --data ../shared/data/mri
+    python -m serving.segmentation.evaluation.evaluate --data ../shared/data/mri
 
 `evaluate()` returns the rows; `cases` holds what each measure does. The data folder is laid out as
 `../shared/data/mri` is; measures whose scans are not there are left out.
@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serving.segmentation import cases
 from serving.segmentation.backends import open_backend
+from serving.segmentation.evaluation import cases
 from serving.segmentation.inference import Segmenter
 from serving.segmentation.weights_file import DEFAULT_WEIGHTS
 
@@ -179,8 +179,8 @@ def _speed(data: Path, weights: Path, peer: bool) -> list[Row]:
 
 
 def _timed(scan: Path, *options: str) -> dict[str, Any]:
-    """What :mod:`serving.segmentation.timing` prints of a scan."""
-    command = [sys.executable, "-m", "serving.segmentation.timing", str(scan), *options]
+    """What :mod:`serving.segmentation.evaluation.timing` prints of a scan."""
+    command = [sys.executable, "-m", "serving.segmentation.evaluation.timing", str(scan), *options]
     return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
 
 

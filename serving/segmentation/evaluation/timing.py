@@ -1,6 +1,6 @@
 """Seconds and peak memory of one scan from file to labels, in a process that imports what a replica does.
 
-    python -m serving.segmentation.timing SCAN.nii.gz [--peer FOLDER]
+    python -m serving.segmentation.evaluation.timing SCAN.nii.gz [--peer FOLDER]
 
 Prints one JSON line. With ``--peer`` it is brainchop's network in that folder (in torch) that is timed, not ours.
 """
@@ -40,7 +40,7 @@ def _ours(weights: Path, threads: int) -> Callable[[Volume], dict[str, float]]:
 
 
 def _peer(folder: Path) -> Callable[[Volume], dict[str, float]]:
-    from serving.segmentation.brainchop import MeshNet
+    from serving.segmentation.evaluation.brainchop import MeshNet
 
     network = MeshNet(folder)
 

@@ -1,6 +1,6 @@
 """Train the embedded entailment model: a cross-encoder from the embedded sentence encoder, all-MiniLM-L6-v2.
 
-    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python -m serving.entailment.train --hours 1 --data ../shared/data
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python -m serving.entailment.training.train --hours 1 --data ../shared/data
 
 Resumable (the checkpoint in the run's folder is taken up), time-based (the learning rate decays to zero when the hours
 are over), device-agnostic. Every few minutes it leaves a checkpoint; now and then, and at the end, it calibrates
@@ -23,10 +23,11 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from serving.entailment import attributionbench, measures, scifact
 from serving.entailment.calibration import fit_temperature, softmax
-from serving.entailment.data import MIXES, Data, Rounds
-from serving.entailment.examples import Example, Split, data_folder
+from serving.entailment.corpora import attributionbench, scifact
+from serving.entailment.corpora.data import MIXES, Data, Rounds
+from serving.entailment.corpora.examples import Example, Split, data_folder
+from serving.entailment.evaluation import measures
 from serving.entailment.network import CrossEncoder, from_sentence_encoder
 from serving.entailment.pairs import MAX_TOKENS, PairBatch, PairTokens
 from serving.entailment.weights_file import DEFAULT_WEIGHTS, TOKENIZER, load_network, read_info, write_weights

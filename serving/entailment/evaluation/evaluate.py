@@ -1,6 +1,6 @@
 """The table of the entailment model, on what it was never trained or tuned on.
 
-    python -m serving.entailment.evaluate --data ../shared/data [--weights FILE] [--json]
+    python -m serving.entailment.evaluation.evaluate --data ../shared/data [--weights FILE] [--json]
 
 `evaluate()` returns the rows. Pairs are read by the backend that serves. The held-back parts are those that the weights'
 sidecar names. Baselines are those of ../shared/data/README.md (measured on other halves), and word overlap, measured here.
@@ -20,12 +20,13 @@ import numpy as np
 
 from infra.settings import load_settings
 from serving.backends.backend import Place
-from serving.entailment import attributionbench, contractnli, described, measures, scifact
 from serving.entailment.calibration import expected_calibration_error
-from serving.entailment.card import card
-from serving.entailment.contractnli import Contract
-from serving.entailment.data import Data, Rounds
-from serving.entailment.examples import Example, Split, data_folder
+from serving.entailment.corpora import attributionbench, contractnli, described, scifact
+from serving.entailment.corpora.contractnli import Contract
+from serving.entailment.corpora.data import Data, Rounds
+from serving.entailment.corpora.examples import Example, Split, data_folder
+from serving.entailment.evaluation import measures
+from serving.entailment.evaluation.card import card
 from serving.entailment.openvino_backend import OpenVinoEntailment
 from serving.entailment.overlap import Overlap
 from serving.entailment.weights_file import DEFAULT_WEIGHTS, read_info
@@ -216,7 +217,7 @@ def main() -> None:
     given = parser.parse_args()
     info = read_info(given.weights)
     if info is None:
-        parser.error(f"{given.weights} has no sidecar of serving.entailment.train")
+        parser.error(f"{given.weights} has no sidecar of serving.entailment.training.train")
     split = info.extra.get("split", {})
     data = Data(data_folder(given.data), Split(int(split.get("fold", 0)), int(split.get("folds", 5))), tuple(split.get("without", ())))
     read = open_weights(given.weights, threads=given.threads).entail

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from serving.segmentation.appearance import draw_contrast
-from serving.segmentation.atlas import COMPACT, COMPACT_OF, Atlas, class_table, side_table
 from serving.segmentation.labels import BACKGROUND, CSF, INDEX, LESION
-from serving.segmentation.lesions import add_pathology
+from serving.segmentation.synthetic.appearance import draw_contrast
+from serving.segmentation.synthetic.atlas import COMPACT, COMPACT_OF, Atlas, class_table, side_table
+from serving.segmentation.synthetic.lesions import add_pathology
 
 FIELD_STEP_MM = 8
 """Distance of the nodes on which the deformation is drawn."""

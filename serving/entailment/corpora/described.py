@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.entailment.breaches import lifted
-from serving.entailment.examples import Example, Label
-from serving.entailment.rephrasing import rephrased
+from serving.entailment.corpora.breaches import lifted
+from serving.entailment.corpora.examples import Example, Label
+from serving.entailment.corpora.rephrasing import rephrased
 
 SOURCE = "described"
 FILE = Path(__file__).with_name("described.txt")

@@ -10,7 +10,7 @@ Reads a claim (or a requirement) and a passage, and says how probable it is that
 **contradicts** it, or does **not mention** it. Used to check cited sentences, to find the sentences that answer, to rerank
 passages, and to judge requirements.
 
-Written by `python -m serving.entailment.evaluate --card`; the figures below are of these weights.
+Written by `python -m serving.entailment.evaluation.evaluate --card`; the figures below are of these weights.
 
 | | |
 |---|---|

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from serving.segmentation.atlas import COMPACT
 from serving.segmentation.labels import INDEX, NAMES, class_of_id
+from serving.segmentation.synthetic.atlas import COMPACT
 
 # name: T1, T2, FLAIR, PD
 _TISSUE: dict[str, tuple[float, float, float, float]] = {

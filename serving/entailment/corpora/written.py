@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.entailment.examples import Example, Label
+from serving.entailment.corpora.examples import Example, Label
 
 SOURCE = "written"
 FILE = Path(__file__).with_name("written.jsonl")

@@ -9,7 +9,7 @@ import gzip
 import json
 from pathlib import Path
 
-from serving.entailment.examples import Example
+from serving.entailment.corpora.examples import Example
 
 SOURCE = "attributionbench"
 

@@ -13,9 +13,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from serving.entailment import attributionbench, contractnli, described, mechanical, scifact, written
-from serving.entailment.examples import Example, Part, Split
-from serving.entailment.rephrasing import rephrased
+from serving.entailment.corpora import attributionbench, contractnli, described, mechanical, scifact, written
+from serving.entailment.corpora.examples import Example, Part, Split
+from serving.entailment.corpora.rephrasing import rephrased
 
 
 @dataclass(frozen=True)

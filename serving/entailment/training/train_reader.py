@@ -1,10 +1,10 @@
 """Train the large entailment reader: adapters on all-mpnet-base-v2 (see :mod:`serving.entailment.reader_network`).
 
     python -m serving.downloads all-mpnet-base-v2
-    python -m serving.entailment.train_reader --hours 8 --data ../shared/data --export FILE.safetensors
+    python -m serving.entailment.training.train_reader --hours 8 --data ../shared/data --export FILE.safetensors
 
 Resumable from the checkpoint in ``--folder``, time-based (the learning rate decays to zero when the hours are over),
-device-agnostic. Data and rounds are those of :mod:`serving.entailment.data`, mix ``reader``. At the end the averaged
+device-agnostic. Data and rounds are those of :mod:`serving.entailment.corpora.data`, mix ``reader``. At the end the averaged
 weights are calibrated on the tuning part and exported: adapters and head in half precision, and a sidecar.
 """
 
@@ -24,12 +24,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from serving.downloads import folder_of
-from serving.entailment import described, written
-from serving.entailment.data import MIXES, Data, Rounds
-from serving.entailment.examples import Example, Split, data_folder
+from serving.entailment.corpora import described, written
+from serving.entailment.corpora.data import MIXES, Data, Rounds
+from serving.entailment.corpora.examples import Example, Split, data_folder
 from serving.entailment.pairs import PairTokens
 from serving.entailment.reader_network import Adapters, Reader, write_adapters
-from serving.entailment.train import LABEL_NUMBER, batches, calibrate, learning_rate, logits_of
+from serving.entailment.training.train import LABEL_NUMBER, batches, calibrate, learning_rate, logits_of
 
 
 @dataclass

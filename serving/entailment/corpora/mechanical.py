@@ -10,10 +10,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from serving.entailment.breaches import other_number, reversed_sentence
-from serving.entailment.examples import Example, Label
+from serving.entailment.corpora.breaches import other_number, reversed_sentence
+from serving.entailment.corpora.examples import Example, Label
+from serving.entailment.corpora.rephrasing import rephrased
 from serving.entailment.overlap import stems
-from serving.entailment.rephrasing import rephrased
 
 SOURCE = "mechanical"
 LOOKED_AT = 30

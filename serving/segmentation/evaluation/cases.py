@@ -10,11 +10,11 @@ import nibabel as nib
 import numpy as np
 
 from serving.roles.segmentation import Volume
+from serving.segmentation.evaluation.metrics import dice, lesion_f1, merged_dice, side_confusion, volumes_ml
+from serving.segmentation.evaluation.timing import read_scan
 from serving.segmentation.inference import Segmenter
 from serving.segmentation.labels import LESION_ID, MERGED_15, freesurfer_ids
-from serving.segmentation.metrics import dice, lesion_f1, merged_dice, side_confusion, volumes_ml
-from serving.segmentation.phantoms import affine_of, as_ct, phantoms
-from serving.segmentation.timing import read_scan
+from serving.segmentation.synthetic.phantoms import affine_of, as_ct, phantoms
 
 LIA = np.array([[-1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """The axes of the npz: first to the left, second down, third forward."""
@@ -57,7 +57,7 @@ def pair_fs(data: Path, segmenter: Segmenter) -> StructureScore | None:
 
 def pair_fs_peer(data: Path, model: str = "model18cls") -> StructureScore | None:
     """brainchop on `pair_fs`."""
-    from serving.segmentation.brainchop import MeshNet
+    from serving.segmentation.evaluation.brainchop import MeshNet
 
     pair, folder = read_pair(data), data / "peers" / "brainchop" / model
     if pair is None or not folder.exists():
@@ -70,8 +70,8 @@ def pair_fs_peer(data: Path, model: str = "model18cls") -> StructureScore | None
 
 def synthetic(data: Path, segmenter: Segmenter, count: int = 12) -> list[tuple[str, float, float]]:
     """Contrast, mean Dice and left/right confusion on images of the maps never trained on; the seed is fixed."""
-    from serving.segmentation.atlas import load_atlas
-    from serving.segmentation.synthesis import Synthesiser
+    from serving.segmentation.synthetic.atlas import load_atlas
+    from serving.segmentation.synthetic.synthesis import Synthesiser
 
     paths = [data / "labels" / "synthseg" / f"training_seg_{n}.nii.gz" for n in (15, 16)]
     if not all(p.exists() for p in paths):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 
-from serving.entailment.breaches import CONDITIONAL_BAN
+from serving.entailment.corpora.breaches import CONDITIONAL_BAN
 
 _WAYS: tuple[tuple[str, ...], ...] = (
     ("must not", "shall not", "may not", "must never", "will not"),

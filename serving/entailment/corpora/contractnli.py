@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.entailment.examples import Example, Label
+from serving.entailment.corpora.examples import Example, Label
 from serving.entailment.overlap import Overlap
 
 SOURCE = "contractnli"

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from serving.segmentation.atlas import COMPACT, COMPACT_OF, Atlas
 from serving.segmentation.labels import class_of_id
+from serving.segmentation.synthetic.atlas import COMPACT, COMPACT_OF, Atlas
 
 _CLASS = np.array([class_of_id(v if isinstance(v, int) else 77) for v in COMPACT])
 

@@ -1,0 +1,1 @@
+"""Training of the embedded entailment models. Not in the wheel."""

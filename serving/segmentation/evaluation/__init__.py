@@ -1,0 +1,1 @@
+"""Evaluation of segmentation models on scans with known labels, and on synthetic ones."""

@@ -1,0 +1,1 @@
+"""Training of the embedded segmentation network. Not in the wheel."""
