@@ -71,4 +71,4 @@ def _operation(path: str, verb: str, operation: dict[str, Any]) -> str:
 
 
 def _json(value: Any) -> str:
-    return f"<pre>{escape(json.dumps(value, indent=2))}</pre>"
+    return f'<pre tabindex="0">{escape(json.dumps(value, indent=2))}</pre>'

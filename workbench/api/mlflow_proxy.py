@@ -29,6 +29,13 @@ SENT_BACK = {
 }
 LARGEST_BODY = 16_000_000  # of what is read whole: a batch of metrics is far smaller
 LARGEST_ANSWER = 200_000_000  # of what is filtered
+# Above MLflow's own page: the way back, and what it sends to its makers. The app below it takes the height that is left.
+BAR = """<style>
+body{{display:flex;flex-direction:column;height:100vh}}#root{{flex:1;min-height:0;overflow:auto}}
+.workbench-bar{{display:flex;gap:1rem;align-items:center;padding:0 1rem;min-height:40px;background:#1d2b3a;color:#c9d4de;
+font:14px/1.4 system-ui,sans-serif}}.workbench-bar a{{color:#fff;padding:10px 0}}.workbench-bar span{{margin-left:auto}}
+</style><nav class="workbench-bar" aria-label="Workbench"><a href="/">← Workbench</a>{note}</nav>"""
+TELEMETRY_OFF = "<span>MLflow telemetry is off</span>"
 # What MLflow's client looks for in an error.
 CODES = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}
 
@@ -87,10 +94,20 @@ class MlflowProxy:
         )
         sent = await decide(asked)
         answer = await _send(client, _request(server, client, request, asked, sent))
+        if path == "/" and answer.status_code == 200 and answer.headers.get("content-type", "").startswith("text/html"):
+            async with contextlib.aclosing(answer):
+                page = await _whole(answer.aiter_bytes(), LARGEST_BODY)
+            return Response(with_bar(page, own=server.own), media_type="text/html; charset=utf-8", headers={"cache-control": "no-cache"})
         if sent.keep is not None:
             return await _filtered(answer, sent)
         kept = {name: value for name, value in answer.headers.items() if name in SENT_BACK} | sent.headers
         return StreamingResponse(_raw(answer), status_code=answer.status_code, headers=kept, background=BackgroundTask(answer.aclose))
+
+
+def with_bar(page: bytes, *, own: bool) -> bytes:
+    """MLflow's page with a bar that leads back to the workbench; of its ``own`` server it says that telemetry is off."""
+    head, tag, rest = page.partition(b"<body>")
+    return head + tag + BAR.format(note=TELEMETRY_OFF if own else "").encode() + rest if tag else page
 
 
 def _request(server: MlflowServer, client: httpx.AsyncClient, request: Request, asked: Asked, sent: Sent) -> httpx.Request:
@@ -99,6 +116,9 @@ def _request(server: MlflowServer, client: httpx.AsyncClient, request: Request, 
     if not sent.streams:
         headers.pop("content-length", None)
         headers.pop("content-type", None)
+    if asked.path == "/":  # its page is changed on the way: an answer "not modified" would be about another one
+        for name in ("if-none-match", "if-modified-since", "range"):
+            headers.pop(name, None)
     headers["accept-encoding"] = "identity" if sent.keep is not None else request.headers.get("accept-encoding", "identity")
     target = _address(server, sent.path or asked.path, asked.query if sent.query is None else sent.query)
     if sent.streams:

@@ -46,6 +46,12 @@ def client_of(house: House, person: Person, monkeypatch) -> MlflowClient:
     return MlflowClient(f"{house.running.url}/mlflow", f"{house.running.url}/mlflow")
 
 
+def test_its_page_leads_back_to_the_workbench(house):
+    page = house.people["anna"].client.get("/mlflow/", headers={"if-none-match": "x"})
+    assert page.status_code == 200 and '<a href="/">← Workbench</a>' in page.text and "telemetry is off" in page.text
+    assert int(page.headers["content-length"]) == len(page.content) and "etag" not in page.headers
+
+
 def test_a_notebook_logs_a_run_with_its_files_and_model(house, monkeypatch, tmp_path):
     anna, ben = house.people["anna"], house.people["ben"]
     client = client_of(house, anna, monkeypatch)

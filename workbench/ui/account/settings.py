@@ -12,7 +12,7 @@ from workbench.accounts import people
 from workbench.accounts.people import TokenView
 from workbench.services.context import Services
 from workbench.ui.account.people import COPY_ON_CLICK, copied_html
-from workbench.ui.shared.formatting import capital, escape, moment
+from workbench.ui.shared.formatting import escape, moment
 from workbench.ui.shared.shell import HIDDEN, Updates, bottom_line, html, panel, person, told, top_bar
 
 LEAD = '<div class="wb-lead"><h1>Settings</h1><p>Your account, and the tokens by which programs act for you.</p></div>'
@@ -116,7 +116,10 @@ def use_html(url: str) -> str:
     python = 'from serving import connect\n\nwb = connect()  # reads WORKBENCH_URL and WORKBENCH_TOKEN\nwb.embed(["a text"]).vectors'
     http = f'curl -H "Authorization: Bearer $WORKBENCH_TOKEN" {url}/jobs'
     parts = (("Command line", shell), ("Python", python), ("HTTP", http))
-    return "".join(f'<h3>{capital(title)}</h3><pre class="wb-pre">{escape(text)}</pre>' for title, text in parts)
+    return "".join(
+        f'<h3>{title}</h3><pre class="wb-pre" tabindex="0" role="region" aria-label="{title} example">{escape(text)}</pre>'
+        for title, text in parts
+    )
 
 
 def _day(when: datetime) -> str:

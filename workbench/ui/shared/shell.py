@@ -68,7 +68,8 @@ def top_bar(active: str) -> gr.HTML:
         <div data-notices><p>No notifications</p></div></details>
         <details class="wb-menu"><summary data-me>Account</summary><div>
         <button type="button" data-theme-toggle>Light or dark</button>
-        <a href="/settings">Settings</a><a href="/people" data-owner hidden>People</a><a href="/docs">API</a><a href="/mlflow/">MLflow</a>
+        <a href="/settings">Settings</a><a href="/people" data-owner hidden>People</a><a href="/docs">API</a>
+        <a href="/mlflow/#/models">MLflow</a>
         <form method="post" action="/auth/sign-out"><button type="submit">Sign out</button></form>
         </div></details></header><span id="content" tabindex="-1"></span>""",
         elem_classes="wb-top",
