@@ -65,11 +65,11 @@ class DataFolder:
             self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
             found = self.home.stat()
         except OSError as error:
-            raise StorageFull(f"The data folder {self.home} cannot be made: {error.strerror}.") from error
+            raise StorageFull(f"Cannot create the data folder {self.home}: {error.strerror}.") from error
         if found.st_uid != os.geteuid():
             raise ConfigurationError(
                 f"The data folder {self.home} belongs to another user (id {found.st_uid}). Run the workbench as that user, "
-                "or name a folder of your own with --home."
+                "or choose another folder with --home."
             )
         if found.st_mode & OTHERS:
             self._close()
@@ -79,8 +79,8 @@ class DataFolder:
         """Take other users' rights away from a folder that is the workbench's own or empty."""
         if not self._is_own():
             raise ConfigurationError(
-                f"Other users may enter {self.home}, and the workbench did not make it. Name a folder that does not exist yet "
-                f"with --home, or close this one first: chmod 700 {self.home}"
+                f"Other users can access {self.home}, and it was not created by the workbench. Choose a new folder with "
+                f"--home, or restrict access first: chmod 700 {self.home}"
             )
         try:
             self.home.chmod(0o700)

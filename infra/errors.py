@@ -156,7 +156,7 @@ def storage_full(error: BaseException) -> StorageFull | None:
             or type(current).__name__ == "OutOfDiskError"
             or (isinstance(current, RuntimeError | ValueError) and "no space left on device" in text)
         ):
-            return StorageFull("The disk is full: nothing more can be stored. Free some space, then try again.")
+            return StorageFull("The disk is full. Free some space and try again.")
         cause = getattr(current, "cause", None) or getattr(current, "orig", None)
         current = cause if isinstance(cause, BaseException) else (current.__cause__ or current.__context__)
     return None

@@ -39,7 +39,7 @@ class Database:
             if storage_full(error) or "readonly" in text:
                 raise StorageFull("The database cannot be written: the disk is full or read-only. Free some space.") from error
             if "locked" in text or "connect" in text or "unable to open" in text:
-                raise Unavailable("The database does not answer for now. Try again.") from error
+                raise Unavailable("The database is not responding. Try again.") from error
             raise
 
     async def run(self, function: Callable[[Session], Result]) -> Result:
@@ -83,11 +83,11 @@ def _name_impossible_values(context: ExceptionContext) -> None:
     error = context.original_exception
     name = type(error).__name__
     if isinstance(error, OverflowError) or name == "NumericValueOutOfRange":
-        raise InvalidInput("A number is too large: whole numbers have at most 64 bits.") from error
+        raise InvalidInput("Number too large: integers are limited to 64 bits.") from error
     if isinstance(error, UnicodeEncodeError) or name in ("UntranslatableCharacter", "CharacterNotInRepertoire"):
-        raise InvalidInput("A text has characters that are no Unicode. Type it anew.") from error
+        raise InvalidInput("The text contains invalid Unicode characters. Enter it again.") from error
     if name == "DataError" and "NUL" in str(error):
-        raise InvalidInput("A text has a NUL character in it. Type it anew.") from error
+        raise InvalidInput("The text contains a NUL character. Enter it again.") from error
 
 
 def as_utc(value: datetime) -> datetime:

@@ -69,7 +69,7 @@ class LocalObjectStore(ObjectStore):
             return info
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
-                raise StorageFull(f"There is no room to store {key}: {error.strerror}. Free some space and try again.") from error
+                raise StorageFull(f"Cannot store {key}: {error.strerror}. Free some space and try again.") from error
             raise
         finally:
             for leftover in (temporary, temporary.with_suffix(".json")):
@@ -78,12 +78,12 @@ class LocalObjectStore(ObjectStore):
     def info(self, bucket: str, key: str) -> ObjectInfo:
         path, meta = self._paths(bucket, key)
         if not path.is_file():
-            raise NotFound(f"There is no object {bucket}/{key}.")
+            raise NotFound(f"Object not found: {bucket}/{key}.")
         try:
             note = json.loads(meta.read_text())
             return ObjectInfo(bucket, key, int(note["size"]), str(note["sha256"]), str(note["media_type"]))
         except (OSError, ValueError, KeyError) as error:
-            raise IntegrityError(f"The digest of {bucket}/{key} is lost; the object cannot be trusted.") from error
+            raise IntegrityError(f"The digest of {bucket}/{key} is missing; the object cannot be verified.") from error
 
     def open(self, bucket: str, key: str, *, verify: bool = True) -> BinaryIO:
         with self._lock(fcntl.LOCK_SH):
@@ -92,7 +92,7 @@ class LocalObjectStore(ObjectStore):
         if verify:
             if stream_sha256(stream) != info.sha256:
                 stream.close()
-                raise IntegrityError(f"The bytes stored as {bucket}/{key} are not those that were written (sha256 differs).")
+                raise IntegrityError(f"The content of {bucket}/{key} has changed since it was stored (SHA-256 differs).")
             stream.seek(0)
         return stream
 
@@ -120,7 +120,7 @@ class LocalObjectStore(ObjectStore):
             bucket, key, seconds = self._signer.loads(token)
             self._signer.loads(token, max_age=seconds)
         except BadSignature as error:
-            raise NotAllowed("This link is not valid any more. Ask for a new one.") from error
+            raise NotAllowed("This link has expired. Request a new one.") from error
         return bucket, key
 
     def delete(self, bucket: str, key: str) -> None:

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.conftest import Harness, Visitor, serious_violations
 
+pytestmark = pytest.mark.timeout(600)
 # Address, and what is there when the page has been filled.
 PAGES = {
     "/": ".wb-results",

@@ -82,9 +82,9 @@ class Accounts:
         """
         name = name.strip()
         if role not in ROLES:
-            raise InvalidInput(f"There is no role {role[:40]!r}. Roles are {', '.join(ROLES)}.")
+            raise InvalidInput(f"Unknown role: {role[:40]!r}. Roles: {', '.join(ROLES)}.")
         if not 1 <= len(name) <= 80 or not name.isprintable():
-            raise InvalidInput("A name has 1 to 80 printable characters.")
+            raise InvalidInput("Names must have 1 to 80 printable characters.")
         refuse_id_as_name(name, "a user")
         hashed = hash_password(password) if password is not None else None
         with self.database.session() as session:
@@ -130,7 +130,7 @@ class Accounts:
             NotSignedIn: it was used already, is too old, or was never made.
         """
         digest = _sha256(secret)
-        spent = NotSignedIn("This sign-in link was used already or is too old. Ask for a new one: `workbench login`.")
+        spent = NotSignedIn("This sign-in link was already used or has expired. Create a new one with `workbench login`.")
         with self.database.session() as session:
             # Looked for first: made-up links, however many, never take the database's lock for writing.
             if session.exec(select(SignInLink.id).where(SignInLink.secret_sha256 == digest)).first() is None:
@@ -244,9 +244,9 @@ class Accounts:
         refuse_id_as_name(name, "a token")
         most = self.settings.gateway.token_days
         if not 1 <= len(name) <= 80 or not name.isprintable():
-            raise InvalidInput("The name of a token has 1 to 80 printable characters.")
+            raise InvalidInput("Token names must have 1 to 80 printable characters.")
         if days is not None and not 1 <= days <= most:
-            raise InvalidInput(f"A token is valid for 1 to {most} days (setting gateway.token_days).")
+            raise InvalidInput(f"Tokens can be valid for 1 to {most} days (setting gateway.token_days).")
         token = f"wb_{secrets.token_urlsafe(32)}"
         expires = now() + timedelta(days=days or most)
         with self.database.session() as session:

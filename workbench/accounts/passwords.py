@@ -38,9 +38,9 @@ def hash_password(password: str) -> str:
         InvalidInput: too short, or absurdly long.
     """
     if len(password) < SHORTEST:
-        raise InvalidInput(f"A password needs at least {SHORTEST} characters.")
+        raise InvalidInput(f"Passwords must have at least {SHORTEST} characters.")
     if len(password) > LONGEST:
-        raise InvalidInput(f"A password may have at most {LONGEST} characters.")
+        raise InvalidInput(f"Passwords can have at most {LONGEST} characters.")
     return _hasher.hash(password)
 
 
@@ -80,7 +80,7 @@ class PasswordThread:
     async def _run(self, function: Callable[[], Result], places: int) -> Result:
         with self._lock:
             if self._waiting >= places:
-                raise Unavailable("Many people are signing in at this moment. Try again in a few seconds.", retry_after_seconds=5)
+                raise Unavailable("Too many sign-ins at the moment. Try again in a few seconds.", retry_after_seconds=5)
             self._waiting += 1
         future = self._executor.submit(function)
         # Counted until it has run: a client that goes away leaves its work in the thread.

@@ -85,7 +85,7 @@ def change_role(accounts: Accounts, actor: User, user_id: str, role: str) -> Per
     """
     _check_owner(actor)
     if role not in ROLES:
-        raise InvalidInput(f"There is no role {role[:40]!r}. Roles are {', '.join(ROLES)}.")
+        raise InvalidInput(f"Unknown role: {role[:40]!r}. Roles: {', '.join(ROLES)}.")
     with accounts.database.session() as session:
         user = _get(session, user_id)
         if role != OWNER:
@@ -195,7 +195,7 @@ def add_token(accounts: Accounts, user: User, name: str, days: int | None = None
         Conflict: there is a valid token of that name.
     """
     if any(one.name == name.strip() for one in list_tokens(accounts, user)):
-        raise Conflict(f"You have a token named {name.strip()} already. Revoke it, or choose another name.")
+        raise Conflict(f"You already have a token named {name.strip()}. Revoke it or choose another name.")
     secret = accounts.make_token(user, name, days=days)
     return next(one for one in list_tokens(accounts, user) if one.name == name.strip()), secret
 
@@ -220,20 +220,20 @@ def revoke_token(accounts: Accounts, user: User, token: str) -> TokenView:
 
 def _check_owner(actor: User) -> None:
     if not is_owner(actor):
-        raise NotAllowed("Only an owner may manage people.")
+        raise NotAllowed("Only owners can manage users.")
 
 
 def _get(session: Session, user_id: str) -> User:
     user = session.get(User, user_id)
     if user is None:
-        raise NotFound("There is no such person.")
+        raise NotFound("User not found.")
     return user
 
 
 def _keep_an_owner(session: Session, user: User) -> None:
     others = (col(User.role) == OWNER, col(User.disabled_at).is_(None), col(User.id) != user.id)
     if is_owner(user) and session.exec(select(User.id).where(*others)).first() is None:
-        raise Conflict(f"{user.name} is the only owner. Make somebody else an owner first.")
+        raise Conflict(f"{user.name} is the only owner. Make another user an owner first.")
 
 
 def _void_links(session: Session, user: User) -> None:

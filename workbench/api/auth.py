@@ -53,7 +53,7 @@ def auth_routes(accounts: Accounts) -> APIRouter:
     async def use_link(request: Request, secret: str, next: str = "/") -> Response:
         if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
             # A browser that looks ahead must not use the link up before the person opens it.
-            raise InvalidInput("A sign-in link cannot be fetched ahead.")
+            raise InvalidInput("Sign-in links do not support HEAD.")
         here = user_of(request)
         if here is not None:
             wanted = await asyncio.to_thread(accounts.user_of_link, secret)
@@ -63,7 +63,7 @@ def auth_routes(accounts: Accounts) -> APIRouter:
                 return HTMLResponse(page, headers={"cache-control": "no-store"})
         return await _by_link(request, secret, next)
 
-    @routes.post("/link", status_code=303, summary="Sign in by a one-time link of another account, in place of the session")
+    @routes.post("/link", status_code=303, summary="Replace the current session by a one-time link of another account")
     async def confirm_link(
         request: Request, secret: Annotated[str, Form(max_length=200)], next: Annotated[str, Form(max_length=2000)] = "/"
     ) -> Response:
@@ -80,7 +80,7 @@ def auth_routes(accounts: Accounts) -> APIRouter:
             return HTMLResponse(sign_in_page(next_path=safe_next(next), problem=error.message), status_code=401)
         return await _signed_in(request, user, safe_next(next))
 
-    @routes.post("/sign-out", status_code=303, summary="Sign out here, or everywhere")
+    @routes.post("/sign-out", status_code=303, summary="Sign out of this session or of all sessions")
     async def sign_out(request: Request, user: Annotated[User, Depends(require_user)], everywhere: bool = False) -> Response:
         if everywhere:
             await asyncio.to_thread(accounts.end_sessions, user)

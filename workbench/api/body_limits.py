@@ -45,7 +45,7 @@ class BodyLimits:
             return
         headers = Headers(scope=scope)
         limit, setting = self.limit(scope["method"], scope["path"], headers.get("content-type", ""))
-        refusal = TooLarge(f"The request is larger than {_size(limit)}, the most that is taken here (setting gateway.{setting}).")
+        refusal = TooLarge(f"The request exceeds the limit of {_size(limit)} (gateway.{setting}).")
         allowed = limit + (AROUND_A_FILE if setting == "max_upload_mb" else 0)
         declared = headers.get("content-length", "")
         if declared.isdigit() and int(declared) > allowed:

@@ -36,9 +36,9 @@ class CohortRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str = Field(max_length=200, description="What it is called, for example the folder's name.")
-    options: ImagingOptions = Field(default_factory=ImagingOptions, description="Of every scan's analysis.")
-    study: bool = Field(False, description="The scans are the sequences of one person's visit: their lesions are told once.")
+    title: str = Field(max_length=200, description="Name, for example that of the folder.")
+    options: ImagingOptions = Field(default_factory=ImagingOptions, description="Options for every scan.")
+    study: bool = Field(False, description="The scans are sequences of one visit: co-register them and report each lesion once.")
 
 
 def row_view(row: CohortRow) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def cohort_routes(services: Services) -> APIRouter:
     @routes.post(
         "/{cohort_id}/scans",
         status_code=202,
-        summary="Put a scan into it: a form with the file, and the fields name and facts (JSON)",
+        summary="Add a scan: a form with the file and the fields name and facts (JSON)",
         openapi_extra=form_body("name", "facts"),
     )
     async def scan(cohort_id: str, request: Request, user: Someone) -> JSONResponse:
@@ -102,11 +102,11 @@ def cohort_routes(services: Services) -> APIRouter:
         row = await add_scan(services, user, cohort_id, upload, fields.get("name") or upload.name, _facts(fields))
         return JSONResponse(row_view(row), status_code=202)
 
-    @routes.post("/{cohort_id}/cancel", summary="Stop what has not ended")
+    @routes.post("/{cohort_id}/cancel", summary="Cancel unfinished scans")
     async def cancel(cohort_id: str, user: Someone) -> JSONResponse:
         return JSONResponse(cohort_view(services, await cancel_cohort(services, user, cohort_id)))
 
-    @routes.post("/{cohort_id}/retry", status_code=202, summary="Begin anew what failed or was cancelled")
+    @routes.post("/{cohort_id}/retry", status_code=202, summary="Retry failed and cancelled scans")
     async def retry(cohort_id: str, user: Someone) -> JSONResponse:
         return JSONResponse(cohort_view(services, await retry_cohort(services, user, cohort_id)), status_code=202)
 
@@ -115,12 +115,12 @@ def cohort_routes(services: Services) -> APIRouter:
         headers = {"content-disposition": 'attachment; filename="measurements.csv"', "cache-control": "private, no-store"}
         return Response(await cohort_csv(services, user, cohort_id), media_type="text/csv", headers=headers)
 
-    @routes.get("/{cohort_id}/quality.html", summary="The quality page: one file that needs nothing else")
+    @routes.get("/{cohort_id}/quality.html", summary="Quality page as one self-contained HTML file")
     async def page(cohort_id: str, user: Someone) -> Response:
         return HTMLResponse(await cohort_html(services, user, cohort_id), headers={"cache-control": "private, no-store"})
 
     @routes.get(
-        "/{cohort_id}/files/{name}", summary="Of a study: study.json, study_segmentation.nii.gz; 409 until they are there", responses=FILE
+        "/{cohort_id}/files/{name}", summary="Files of a study: study.json, study_segmentation.nii.gz; 409 until finished", responses=FILE
     )
     async def file(cohort_id: str, name: str, request: Request, user: Someone) -> Response:
         stream, info = await open_study_file(services, user, cohort_id, name)

@@ -41,7 +41,7 @@ class ReviewRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    verdict: Literal["satisfied", "violated", "not_addressed"] = Field(description="The models' own confirms.")
+    verdict: Literal["satisfied", "violated", "not_addressed"] = Field(description="Same as the model's verdict: confirms it.")
     reason: str = Field("", max_length=2000, description="Required to change the verdict.")
 
 

@@ -20,7 +20,7 @@ Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 
 PROBLEM = {
     "title": "Problem",
-    "description": "An error (RFC 9457). The code is stable; the detail is a sentence for a person.",
+    "description": "An error (RFC 9457). `code` is stable; `detail` is a readable message.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "code", "retryable"],
     "properties": {
@@ -29,40 +29,40 @@ PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "code": {"type": "string"},
-        "retryable": {"type": "boolean", "description": "Sending the same again may help."},
+        "retryable": {"type": "boolean", "description": "Whether a retry can succeed."},
         "correlation_id": {"anyOf": [{"type": "string"}, {"type": "null"}]},
         "details": {"type": "object"},
     },
 }
 _MEANING = {
-    400: "The body is broken.",
+    400: "Malformed request body.",
     401: "Not signed in, or the token, password or link is not valid.",
-    403: "Signed in, but not allowed to do this.",
-    404: "There is no such thing, or it may not be read.",
-    409: "It does not go with the present state.",
-    413: "More bytes than are taken here.",
-    415: "A file of a kind that is not read.",
+    403: "Not permitted.",
+    404: "Not found, or not accessible.",
+    409: "Conflict with the current state.",
+    413: "Request too large.",
+    415: "Unsupported file format.",
     422: "A value is missing, malformed or out of bounds; the detail names it.",
-    429: "Too many tries; Retry-After says how long to wait.",
-    500: "A fault of the workbench; the log has it under the correlation id.",
-    503: "A model or a part of the workbench does not answer for now.",
-    504: "A model took too long.",
+    429: "Too many requests; see Retry-After.",
+    500: "Internal error; details are in the log under the correlation ID.",
+    503: "A model or component is temporarily unavailable.",
+    504: "A model timed out.",
     507: "The disk is full.",
 }
 _NAMES = {"collection", "document", "named", "secret"}
 """Parameters of a query that name something, which may not be there."""
 _RESULTS = ("/analysis/{", "/kb/jobs/{")
 """Addresses of what a job left: where it failed, they answer with its error."""
-STILL_RUNNING: dict[int | str, dict[str, Any]] = {202: {"description": "It still runs; Retry-After says when to look again."}}
-GOES_ON: dict[int | str, dict[str, Any]] = {303: {"description": "Go on to the page named in Location."}}
+STILL_RUNNING: dict[int | str, dict[str, Any]] = {202: {"description": "Still running; see Retry-After."}}
+GOES_ON: dict[int | str, dict[str, Any]] = {303: {"description": "Redirect to the page in Location."}}
 FILE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
     206: {
-        "description": "The part of the file that Range asks for.",
+        "description": "The requested range of the file.",
         "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
     },
-    304: {"description": "If-None-Match names the file as it is."},
-    416: {"description": "The file has no such part."},
+    304: {"description": "Not modified."},
+    416: {"description": "Range not satisfiable."},
 }
 
 

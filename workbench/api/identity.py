@@ -88,7 +88,7 @@ class Guard:
                 return
             refusal = NotSignedIn("Sign in first: open the workbench in a browser, or send a token as 'Authorization: Bearer ...'.")
         elif token is None and self._changes(scope) and not self.same_site(headers):
-            refusal = NotAllowed("This request came from another site, and was refused. Use the workbench's own pages, or a token.")
+            refusal = NotAllowed("Cross-site request refused. Use the workbench's own pages or an API token.")
         if refusal is None and user is not None and not path.startswith("/auth/"):
             await self._answer(token, headers.get("cookie"), scope, receive, send)
         elif refusal is None:
@@ -131,7 +131,7 @@ class Guard:
             with contextlib.suppress(RuntimeError):  # it may be closed already
                 await send({"type": "websocket.close", "code": 1008, "reason": "You are signed out."})
         elif connection.ended and not started:
-            await send_problem(NotSignedIn("You were signed out while this was being answered."), send)
+            await send_problem(NotSignedIn("You were signed out while this request was running."), send)
 
     @staticmethod
     def _changes(scope: Scope) -> bool:

@@ -26,8 +26,8 @@ SHOWN = {"overlay.png", "report.pdf"}
 class ImagingOptions(JobOptions):
     """Choices for the analysis of a scan."""
 
-    volume_index: int | None = Field(default=None, ge=0, le=1_000_000, description="Which volume of a file with several, from 0.")
-    series: int | None = Field(default=None, ge=1, le=1_000_000, description="Which DICOM series of several, from 1.")
+    volume_index: int | None = Field(default=None, ge=0, le=1_000_000, description="Volume of a 4-D file, from 0.")
+    series: int | None = Field(default=None, ge=1, le=1_000_000, description="DICOM series, from 1, if there are several.")
 
 
 class AnalyzeRequest(BaseModel):
@@ -47,7 +47,7 @@ def imaging_routes(services: Services) -> APIRouter:
     @routes.post(
         "/analyze",
         status_code=202,
-        summary="Begin an analysis: a form with a file, or JSON naming an upload",
+        summary="Start an analysis: a form with a file, or JSON with an upload",
         openapi_extra=form_body("upload", "options", or_json=AnalyzeRequest),
     )
     async def analyze(

@@ -68,7 +68,7 @@ class ChunkChange(Body):
     """What is left out stays."""
 
     enabled: bool | None = Field(None, description="Disabled chunks are excluded from answers.")
-    search_text: str | None = Field(None, max_length=LONGEST, description="Text used for searching; empty: the chunk's own text.")
+    search_text: str | None = Field(None, max_length=LONGEST, description="Text used for searching; empty: the text of the chunk.")
 
 
 Value = str | Whole | list[str | Whole]
@@ -82,7 +82,7 @@ class Search(Body):
     query: str | None = Field(None, max_length=20_000)
     queries: list[str] | None = Field(None, min_length=1, max_length=1024)
     k: int = Field(10, ge=1, le=1000)
-    filters: dict[Filter, Value] = Field(default_factory=dict, description="Facts of documents to the values allowed.")
+    filters: dict[Filter, Value] = Field(default_factory=dict, description="Allowed values by document property.")
     config: Literal["fast", "accurate"] = "fast"
 
 

@@ -30,10 +30,10 @@ class GatewayMetrics:
         PlatformCollector(registry=self.registry)
         where: dict[str, Any] = {"registry": self.registry}
         self.requests = Counter("workbench_http_requests", "Requests by route and status.", ["method", "route", "status"], **where)
-        self.seconds = Histogram("workbench_http_seconds", "Time to the whole answer.", ["method", "route"], buckets=BUCKETS, **where)
+        self.seconds = Histogram("workbench_http_seconds", "Time to the complete response.", ["method", "route"], buckets=BUCKETS, **where)
         self.received = Counter("workbench_http_received_bytes", "Bytes of request bodies.", **where)
         self.sockets = Gauge("workbench_websockets", "Open WebSockets.", **where)
-        self.components = Gauge("workbench_component_ready", "1 where it works, by the last look.", ["component"], **where)
+        self.components = Gauge("workbench_component_ready", "1 if the component worked at the last check.", ["component"], **where)
 
     def response(self) -> Response:
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)

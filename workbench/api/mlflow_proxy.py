@@ -71,7 +71,7 @@ class MlflowProxy:
     async def _connect(self) -> tuple[MlflowServer, httpx.AsyncClient]:
         server = await asyncio.to_thread(find_server, self._services.settings)
         if server is None:
-            raise Unavailable("MLflow's server is not running. It starts a little after the models do.")
+            raise Unavailable("MLflow is not running. It starts shortly after the models.")
         if self._client is None or server != self._server:
             await self.close()
             self._server, self._client = server, server.client(seconds=300)
@@ -141,7 +141,7 @@ async def _send(client: httpx.AsyncClient, asked: httpx.Request) -> httpx.Respon
     try:
         return await client.send(asked, stream=True)
     except httpx.ConnectError as error:
-        raise Unavailable("MLflow's server does not answer yet. Try again in a few seconds.") from error
+        raise Unavailable("MLflow is not responding yet. Try again in a few seconds.") from error
     except httpx.HTTPError as error:
         raise Unavailable(f"MLflow's server did not answer: {type(error).__name__}.") from error
 
@@ -151,11 +151,11 @@ async def _fetch(server: MlflowServer, client: httpx.AsyncClient, path: str, que
     async with contextlib.aclosing(answer):
         said = json.loads(await answer.aread() or b"{}") if "json" in answer.headers.get("content-type", "") else {}
     if answer.status_code == 404:
-        raise NotFound("MLflow has no such record.")
+        raise NotFound("MLflow record not found.")
     if answer.status_code >= 500:
         raise Unavailable(f"MLflow's server answered with status {answer.status_code}.")
     if answer.status_code >= 400:
-        raise InvalidInput(str(said.get("message", "MLflow does not understand this request."))[:300])
+        raise InvalidInput(str(said.get("message", "Invalid MLflow request."))[:300])
     return said
 
 
@@ -164,7 +164,7 @@ async def _whole(pieces: AsyncIterator[bytes], most: int) -> bytes:
     async for piece in pieces:
         found += piece
         if len(found) > most:
-            raise TooLarge(f"A request to MLflow has at most {most // 1_000_000} MB.")
+            raise TooLarge(f"Requests to MLflow are limited to {most // 1_000_000} MB.")
     return bytes(found)
 
 

@@ -48,8 +48,8 @@ class EmbedRequest(Asked):
 class Pair(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    claim: str = Field(max_length=20_000, description="What is claimed, or required.")
-    passage: str = Field(max_length=400_000, description="What is read to decide; of a long one, the sentences nearest to the claim.")
+    claim: str = Field(max_length=20_000, description="Claim or requirement.")
+    passage: str = Field(max_length=400_000, description="Passage; of a long one, the sentences closest to the claim are used.")
 
 
 class EntailRequest(Asked):
@@ -84,7 +84,7 @@ def model_routes(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/models", tags=["models"], dependencies=[Depends(require_user)])
     reading = asyncio.Semaphore(SCANS_AT_ONCE)
 
-    @routes.get("", summary="Every role, who fulfils it, and its state")
+    @routes.get("", summary="All roles with their models and states")
     async def roles() -> JSONResponse:
         cards = await list_roles(services)
         return JSONResponse({"roles": [{**asdict(card), "champion": card.champion.as_dict() if card.champion else None} for card in cards]})
@@ -96,14 +96,14 @@ def model_routes(services: Services) -> APIRouter:
         body = orjson.dumps({"vectors": answer.vectors, "model": answer.model.as_dict()}, option=orjson.OPT_SERIALIZE_NUMPY)
         return Response(body, media_type="application/json")
 
-    @routes.post("/entailment/entail", summary="Does a passage entail a claim, contradict it, or not mention it: probabilities a pair")
+    @routes.post("/entailment/entail", summary="Probabilities that a passage entails, contradicts or does not mention a claim")
     async def entail(asked: EntailRequest) -> JSONResponse:
         pairs = [(pair.claim, pair.passage) for pair in asked.pairs]
         answer = await services.roles.require("entailment").entail(pairs, version=asked.version)
         answers = [dict(zip(ENTAILMENT_LABELS, map(float, row), strict=True)) for row in answer.probabilities]
         return JSONResponse({"answers": answers, "model": answer.model.as_dict()})
 
-    @routes.post("/llm/write", summary="A text as it is written (server-sent events)")
+    @routes.post("/llm/write", summary="Generate text (server-sent events)")
     async def write(asked: WriteRequest) -> Response:
         role = services.roles.require("llm")
         options = WriteOptions(asked.max_tokens, asked.temperature, tuple(asked.stop), asked.repetition_penalty)

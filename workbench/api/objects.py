@@ -20,7 +20,7 @@ def object_routes(services: Services) -> APIRouter:
     @routes.get("/{token}", summary="An object by its presigned address", responses=FILE)
     async def redeem(token: str, request: Request) -> Response:
         if not isinstance(services.store, LocalObjectStore):
-            raise NotFound("There is nothing at this address: this workbench keeps its objects elsewhere.")
+            raise NotFound("Not found: objects of this workbench are stored elsewhere.")
         bucket, key = services.store.redeem(token)
         info = await asyncio.to_thread(services.store.info, bucket, key)
         stream = await asyncio.to_thread(services.store.open, bucket, key)

@@ -30,11 +30,11 @@ class Question(Body):
     question: str = Field(max_length=4000)
     collections: list[str] = Field(default_factory=list, max_length=20, description="Names or ids; by default the conversation's.")
     conversation: str | None = Field(None, max_length=100, description="Conversation to continue; by default a new one.")
-    filters: dict[Filter, Value] = Field(default_factory=dict, description="Facts of documents to the values allowed.")
+    filters: dict[Filter, Value] = Field(default_factory=dict, description="Allowed values by document property.")
     config: Literal["fast", "accurate"] = "fast"
     writer: Literal["quotes", "model"] | None = Field(
         None,
-        description="Quote the sentences found, or let the language model connect them; by default what suits the model that serves.",
+        description="Quote the documents, or let the language model write the answer. Default: depends on the language model.",
     )
 
 
@@ -77,7 +77,7 @@ def question_routes(services: Services) -> APIRouter:
         await questions.give_feedback(services, user, answer, asked.value, asked.comment)
         return Response(status_code=204)
 
-    @routes.get("/query/page.png", summary="The page that a citation stands on, with the citation marked (PDF)")
+    @routes.get("/query/page.png", summary="Image of the cited page with the citation marked (PDF)")
     async def page(
         collection: str, document: str, page: Whole, start: Whole, end: Whole, user: Someone, version: Whole | None = None
     ) -> Response:

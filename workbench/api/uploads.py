@@ -83,13 +83,13 @@ def upload_routes(services: Services) -> APIRouter:
             raise InvalidInput("The form has no file. Put it in the field 'file'.")
         return JSONResponse(upload_view(upload), status_code=201)
 
-    @routes.put("/{name}", status_code=201, summary="Send a file's bytes alone", openapi_extra=BYTES)
+    @routes.put("/{name}", status_code=201, summary="Upload a file as the raw body", openapi_extra=BYTES)
     async def send_bytes(name: str, request: Request, user: Someone) -> JSONResponse:
         check_length(request, services)
         upload = await save_upload(services, user, name, body_pieces(request))
         return JSONResponse(upload_view(upload), status_code=201)
 
-    @routes.get("/{upload_id}", summary="What is known of an upload")
+    @routes.get("/{upload_id}", summary="Details of an upload")
     async def show(upload_id: str, user: Someone) -> JSONResponse:
         return JSONResponse(upload_view(await find_upload(services, user, upload_id)))
 

@@ -13,7 +13,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="A research workbench on Ray: brain MRI reports and policy compliance, every sentence measured, seen or cited.",
+    help="A research workbench on Ray: brain MRI reports, policy compliance and questions about documents, with evidence.",
 )
 for group in (up, status, login, doctor, analyze, ask, comply, entail):
     group.add_to(app)

@@ -35,8 +35,8 @@ def analyze(
             show_default=False,
         ),
     ],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for what comes out.", show_default=False)] = None,
-    study: Annotated[bool, typer.Option("--study", help="The scans are of one person's visit: report their lesions once.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Output folder.", show_default=False)] = None,
+    study: Annotated[bool, typer.Option("--study", help="Sequences of one visit: report each lesion once.")] = False,
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,
@@ -48,9 +48,9 @@ def analyze(
     over each other, and each lesion is told once, with the sequences that show it.
     """
     if len(scans) > 1 and not study:
-        raise typer.BadParameter("Several scans: add --study if they are of one visit, or name the folder that they lie in.")
+        raise typer.BadParameter("Add --study if these scans are of one visit, or give the folder that contains them.")
     if study and (len(scans) < 2 or out is None):
-        raise typer.BadParameter("A study needs two scans or more, and --out, a folder for its results.")
+        raise typer.BadParameter("A study needs at least two scans and --out DIR.")
     scan = scans[0]
     with refusals(as_json):
         from infra.settings import load_settings
@@ -73,7 +73,7 @@ def analyze(
             from workbench.cli.cohort import analyze_folder
 
             if out is None:
-                raise typer.BadParameter("A folder of scans needs a folder for its results.", param_hint="--out")
+                raise typer.BadParameter("Analysing a folder needs --out DIR.", param_hint="--out")
             analyze_folder(found, out, settings, find_running(settings), as_json=as_json)
             return
         client = find_running(settings)

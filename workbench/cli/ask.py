@@ -34,16 +34,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def ask(
-    question: Annotated[str, typer.Argument(help="What you want to know.", show_default=False)],
-    collection: Annotated[
-        list[str], typer.Option("--collection", "-c", help="Name or id; may be given more than once.", show_default=False)
-    ],
-    config: Annotated[Config, typer.Option(help="How passages are searched.")] = Config.fast,
+    question: Annotated[str, typer.Argument(help="Your question.", show_default=False)],
+    collection: Annotated[list[str], typer.Option("--collection", "-c", help="Name or id; can be repeated.", show_default=False)],
+    config: Annotated[Config, typer.Option(help="Search configuration.")] = Config.fast,
     writer: Annotated[
         Writer | None,
         typer.Option(
-            help="Quote the sentences that answer, or let the language model connect them (each is checked). By default what suits "
-            "the language model that serves: with the small one that is embedded, quotes.",
+            help="Quote sentences of the documents, or let the language model write the answer (each sentence is checked). "
+            "Default: quotes with the embedded language model.",
             show_default=False,
         ),
     ] = None,

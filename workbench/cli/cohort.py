@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def analyze_folder(found: FoundScans, out: Path, settings: Settings, client: Client | None, *, as_json: bool) -> None:
     """Run, and tell what came of it."""
     kind = "a BIDS dataset" if found.bids else "a folder"
-    over = f"; {found.passed_over} other files passed over" if found.passed_over else ""
+    over = f"; {found.passed_over} other files skipped" if found.passed_over else ""
     note(f"{len(found.scans)} scans in {kind}{over}")
     if client is None:
         result = _inline(found, out, settings)

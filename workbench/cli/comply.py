@@ -24,16 +24,18 @@ def add_to(app: typer.Typer) -> None:
 def comply(
     document: Annotated[
         Path,
-        typer.Argument(help="What is to be checked: PDF, DOCX, HTML, Markdown, text.", exists=True, dir_okay=False, show_default=False),
+        typer.Argument(help="Document to check: PDF, DOCX, HTML, Markdown or text.", exists=True, dir_okay=False, show_default=False),
     ],
     policies: Annotated[
         list[str] | None,
-        typer.Option("--policies", "-p", help="A collection of policies; may be given more than once.", show_default=False),
+        typer.Option("--policies", "-p", help="A collection of policies; can be repeated.", show_default=False),
     ] = None,
     requirements: Annotated[
         Path | None,
         typer.Option(
-            "--requirements", help="Instead: CSV with id,text[,severity,topic,modality], or one requirement a line.", show_default=False
+            "--requirements",
+            help="Instead of policies: CSV with id,text[,severity,topic,modality], or one per line.",
+            show_default=False,
         ),
     ] = None,
     out: Annotated[
@@ -48,7 +50,7 @@ def comply(
     Uses the running workbench if there is one, else this process.
     """
     if bool(policies) == (requirements is not None):
-        raise typer.BadParameter("Name --policies, or a file with --requirements (one of the two).")
+        raise typer.BadParameter("Give either --policies or --requirements.")
     with refusals(as_json):
         from infra.settings import load_settings
         from workbench.cli.analyze import Progress
@@ -82,7 +84,7 @@ def as_text(said: dict[str, Any]) -> str:
             different = f" ({span['difference']})" if span["difference"] else ""
             lines.append(f"{'':24}{page}{span['start']}-{span['end']}: {' '.join(span['text'].split())[:200]}{different}")
     if said["uncovered"]:
-        lines += ["", f"{len(said['uncovered'])} obligations of the document are in no policy."]
+        lines += ["", f"{len(said['uncovered'])} obligations of the document are not covered by a policy."]
     return "\n".join([*lines, "", *said["grade"]["explanation"], "Not legal advice."])
 
 

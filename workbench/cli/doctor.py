@@ -1,5 +1,4 @@
-"""``workbench doctor``: what is installed, which accelerator, what would serve; whether every digest still holds, and
-what the deployment leaves open."""
+"""``workbench doctor``: packages, accelerator and the model of each role; checks of digests and of security."""
 
 from __future__ import annotations
 
@@ -18,13 +17,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(
-    verify: Annotated[bool, typer.Option("--verify", help="Re-read every digest: weights and stored objects.")] = False,
-    security: Annotated[bool, typer.Option("--security", help="Instead: what this deployment leaves open, and what to do.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Also check the digests of model weights and stored objects.")] = False,
+    security: Annotated[bool, typer.Option("--security", help="Check the security of this deployment instead.")] = False,
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,
 ) -> None:
-    """What is installed, which accelerator there is, and what would serve each role. Exit code 1 where something is wrong."""
+    """Show packages, accelerator and the model of each role. Exit code 1 if there are problems."""
     with refusals(as_json):
         from infra.settings import load_settings
 
@@ -51,7 +50,7 @@ def _security(settings: Settings, as_json: bool) -> None:
     else:
         for point in found["points"]:
             print(f"{point['state'].upper() if point['state'] == 'open' else point['state']:<13}{point['name']:<26}{point['sentence']}")
-        print(f"\n{found['open']} points are open." if found["open"] else "\nNo point is open.")
+        print(f"\nSecurity issues: {found['open']}." if found["open"] else "\nNo security issues found.")
     if found["open"]:
         raise typer.Exit(1)
 
@@ -69,8 +68,8 @@ def _print(found: dict[str, Any]) -> None:
         print(f"  {role:<14}{said}")
     if found["verified"] is not None:
         verified = found["verified"]
-        print(f"\nDigests: {verified['objects']} stored objects and {verified['weights']} models read again")
+        print(f"\nDigests: {verified['objects']} stored objects and {verified['weights']} models verified")
     for problem in found["problems"]:
         print(f"PROBLEM: {problem}")
     if not found["problems"]:
-        print("\nNothing is wrong.")
+        print("\nNo problems found.")

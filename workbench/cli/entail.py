@@ -42,7 +42,7 @@ def entail(
     Uses the running workbench if there is one, else this process.
     """
     if str(pairs) != "-" and not pairs.is_file():
-        raise typer.BadParameter(f"There is no file {pairs}.", param_hint="--pairs")
+        raise typer.BadParameter(f"File not found: {pairs}.", param_hint="--pairs")
     with refusals(as_json):
         from infra.settings import load_settings
         from workbench.cli.running import find_running

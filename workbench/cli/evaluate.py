@@ -21,8 +21,8 @@ Data = Annotated[
 def retrieval(
     data: Data,
     sets: Annotated[list[str] | None, typer.Option("--set", help="scifact, obliqa or financebench; by default all.")] = None,
-    config: Annotated[list[Config] | None, typer.Option(help="fast or accurate; by default both.")] = None,
-    part: Annotated[float, typer.Option(min=0.001, max=1.0, help="Share of the documents: figures to compare settings by.")] = 1.0,
+    config: Annotated[list[Config] | None, typer.Option(help="fast or accurate (default: both).")] = None,
+    part: Annotated[float, typer.Option(min=0.001, max=1.0, help="Fraction of the documents to use, for quick comparisons.")] = 1.0,
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,
@@ -63,7 +63,7 @@ def retrieval(
 @app.command()
 def parsing(
     data: Data,
-    only: Annotated[str | None, typer.Option(help="Regular expression on the cases' names.", show_default=False)] = None,
+    only: Annotated[str | None, typer.Option(help="Regular expression; only cases whose name matches.", show_default=False)] = None,
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,
@@ -102,10 +102,8 @@ def parsing(
 def answers(
     data: Data,
     sets: Annotated[list[str] | None, typer.Option("--set", help="scifact, pubmedqa or obliqa; by default all.")] = None,
-    questions: Annotated[int, typer.Option(min=5, help="Most questions of a set; the same ones on every machine.")] = 150,
-    fit: Annotated[
-        bool, typer.Option("--fit", help="Fit the calibration anew on the tuning parts, and write it into the program.")
-    ] = False,
+    questions: Annotated[int, typer.Option(min=5, help="Maximum number of questions per set.")] = 150,
+    fit: Annotated[bool, typer.Option("--fit", help="Refit the calibration on the tuning parts and save it in the source tree.")] = False,
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,
@@ -147,9 +145,9 @@ def answers(
 @app.command()
 def compliance(
     data: Data,
-    contracts: Annotated[int, typer.Option(min=0, help="Most contracts; 0 for all that were not trained on.")] = 0,
-    samples: Annotated[bool, typer.Option(help="Also the starter set's documents: planted and mechanical breaches.")] = True,
-    fit: Annotated[bool, typer.Option("--fit", help="Fit the calibration anew, and write it into the program.")] = False,
+    contracts: Annotated[int, typer.Option(min=0, help="Maximum number of contracts; 0: all that were not used for training.")] = 0,
+    samples: Annotated[bool, typer.Option(help="Also evaluate the starter documents with planted breaches.")] = True,
+    fit: Annotated[bool, typer.Option("--fit", help="Refit the calibration and save it in the source tree.")] = False,
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,

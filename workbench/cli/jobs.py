@@ -9,7 +9,7 @@ import typer
 from workbench.cli.output import AsJson, Home, refusals, show
 
 app = typer.Typer(help="Durable jobs: list, show, retry, cancel.", no_args_is_help=True)
-Id = Annotated[str, typer.Argument(help="The job's id, or its first characters.", show_default=False)]
+Id = Annotated[str, typer.Argument(help="Job ID, or its first characters.", show_default=False)]
 
 
 @app.command("list")
@@ -23,7 +23,7 @@ def list_jobs(limit: Annotated[int, typer.Option("-n", help="How many.")] = 20, 
         for job in found:
             print(f"{job['id']}  {job['created_at'][:16].replace('T', ' ')}  {_state(job):<22}  {job['pipeline']}  {job['title']}")
         if not found:
-            print("No jobs yet. Begin one: workbench analyze SCAN")
+            print("No jobs yet. Start one: workbench analyze SCAN")
 
 
 @app.command("show")

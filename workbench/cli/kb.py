@@ -27,7 +27,7 @@ class Config(enum.StrEnum):
 def add(
     paths: Annotated[
         list[Path],
-        typer.Argument(help='Files, folders, .jsonl with one {"id", "title", "text"} a line.', exists=True, show_default=False),
+        typer.Argument(help='Files, folders, .jsonl with one {"id", "title", "text"} per line.', exists=True, show_default=False),
     ],
     collection: Collection,
     as_json: AsJson = False,
@@ -83,7 +83,7 @@ def search(
         Path | None, typer.Option("--queries", help='Many: {"id", "text"} a line.', exists=True, dir_okay=False, show_default=False)
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Passages given.")] = 10,
-    config: Annotated[Config, typer.Option(help="fast, or accurate (reranked where a model for that is installed).")] = Config.fast,
+    config: Annotated[Config, typer.Option(help="fast, or accurate (reranked if an entailment model is installed).")] = Config.fast,
     where: Annotated[
         list[str] | None, typer.Option("--filter", help="NAME=VALUE: organisation, kind, year, quarter, language, document.")
     ] = None,
@@ -136,13 +136,13 @@ def list_them(collection: OneCollection = None, as_json: AsJson = False, home: H
             shared = ", shared" if said["shared"] else ""
             print(f"{said['id']}  {said['name']}: {said['documents']} documents, {said['chunks']} chunks{shared}")
         if not collections:
-            print("No collections yet. Make one: workbench kb add PATH --collection NAME")
+            print("No collections yet. Create one: workbench kb add PATH --collection NAME")
 
 
 @app.command()
 def remove(
     identifier: Annotated[
-        str, typer.Argument(metavar="ID", help="A document's id or name; or a collection's, with all in it.", show_default=False)
+        str, typer.Argument(metavar="ID", help="Document or collection (with its documents), by ID or name.", show_default=False)
     ],
     collection: OneCollection = None,
     as_json: AsJson = False,

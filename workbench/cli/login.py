@@ -14,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def login(
-    user: Annotated[str | None, typer.Option(help="Whose link; by default the owner's.", show_default=False)] = None,
+    user: Annotated[str | None, typer.Option(help="User name (default: the owner).", show_default=False)] = None,
     home: Home = None,
 ) -> None:
     """Print a one-time sign-in link."""

@@ -48,8 +48,8 @@ def register_model(
         ),
     ],
     role: Annotated[str, typer.Option("--role", help="segmentation, embedding, llm, vlm or entailment.", show_default=False)],
-    title: Annotated[str, typer.Option("--title", help="What it is called; by default what it calls itself.")] = "",
-    backend: Annotated[str, typer.Option("--backend", help="Which backend loads it; by default the one in the settings.")] = "",
+    title: Annotated[str, typer.Option("--title", help="Display name (default: the name in the model files).")] = "",
+    backend: Annotated[str, typer.Option("--backend", help="Backend that loads it (default: the one in the settings).")] = "",
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,
@@ -71,8 +71,8 @@ def register_model(
 @app.command("evaluate")
 def evaluate_model(
     ref: Ref,
-    data: Annotated[Path, typer.Option("--data", help="Scans, laid out as ../shared/data/mri is.", exists=True, show_default=False)],
-    only: Annotated[str, typer.Option("--only", help="Part of a measure's name: pair_fs, lesions, refused ...")] = "",
+    data: Annotated[Path, typer.Option("--data", help="Folder laid out like ../shared/data/mri.", exists=True, show_default=False)],
+    only: Annotated[str, typer.Option("--only", help="Only measures whose name contains this, for example lesions.")] = "",
     no_peer: Annotated[bool, typer.Option("--no-peer", help="Leave brainchop out.")] = False,
     as_json: AsJson = False,
     home: Home = None,
@@ -97,7 +97,7 @@ def evaluate_model(
             print(json.dumps(found.as_dict(), ensure_ascii=False))
             return
         missed = [row.measure for row in found.rows if row.passed is False]
-        verdict = f"{len(missed)} measures missed: {', '.join(missed)}" if missed else "every measure is met"
+        verdict = f"{len(missed)} measures missed: {', '.join(missed)}" if missed else "all thresholds are met"
         print(f"\n{found.model.ref.role}/{found.model.ref.version}: {verdict}")
 
 
@@ -128,9 +128,9 @@ def _told(change: Any, as_json: bool) -> None:
     if as_json:
         show({"champion": change.now.as_dict(), "before": change.before})
     elif change.before == change.now.version:
-        print(f"{change.now.role}/{change.now.version} is the champion already.")
+        print(f"{change.now.role}/{change.now.version} is already the champion.")
     else:
-        print(f"{change.now.role}/{change.now.version} is the champion now; before it was {change.before or 'none'}.")
+        print(f"{change.now.role}/{change.now.version} is now the champion; previous: {change.before or 'none'}.")
 
 
 def _settings(home: Path | None, profile: str | None) -> Any:

@@ -14,7 +14,7 @@ import typer
 
 Home = Annotated[Path | None, typer.Option("--home", help="Data folder (by default ./.workbench, or WORKBENCH_HOME).", show_default=False)]
 Profile = Annotated[str | None, typer.Option("--profile", help="local, gpu, aws, or a TOML file.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 
 
 def note(line: str) -> None:
@@ -48,7 +48,7 @@ def refusals(as_json: bool = False) -> Iterator[None]:
             error = find_workbench_error(caught)
             if error is None:
                 traceback.print_exc()
-                error = WorkbenchError(f"Something went wrong that should not have: {type(caught).__name__}: {caught}")
+                error = WorkbenchError(f"Unexpected error: {type(caught).__name__}: {caught}")
             identifier = error.details.get("correlation_id") or correlation_id()
             if as_json:
                 show({"error": {"code": error.code, "message": error.message, "correlation_id": identifier}})

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from workbench.cli.running import Client
 
-users = typer.Typer(no_args_is_help=True, help="People of this workbench, for its owners.")
-tokens = typer.Typer(no_args_is_help=True, help="Your API tokens, for the command line, Python and HTTP.")
+users = typer.Typer(no_args_is_help=True, help="Manage users (owners only).")
+tokens = typer.Typer(no_args_is_help=True, help="Manage your API tokens.")
 Name = Annotated[str, typer.Argument(help="The person's name.")]
 
 
@@ -63,8 +63,8 @@ def reset_user(name: Name, as_json: AsJson = False, home: Home = None) -> None:
 
 @tokens.command("add")
 def add_token(
-    name: Annotated[str, typer.Argument(help="What it is for, for example laptop.")],
-    days: Annotated[int | None, typer.Option("--days", help="How long it is valid (by default 90).", show_default=False)] = None,
+    name: Annotated[str, typer.Argument(help="Name of the token, for example laptop.")],
+    days: Annotated[int | None, typer.Option("--days", help="Validity in days (default: 90).", show_default=False)] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -74,7 +74,7 @@ def add_token(
         if as_json:
             show(made)
             return
-        note(f"Valid until {_day(made['token']['expires_at'])}. It is shown this once:")
+        note(f"Valid until {_day(made['token']['expires_at'])}. It is shown only once:")
         print(made["secret"])
 
 

@@ -81,9 +81,9 @@ def down(home: Home = None) -> None:
 
 
 def logs(
-    component: Annotated[str | None, typer.Argument(help="gateway, ray, mlflow, bootstrap, or a replica's name; by default all.")] = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines come.")] = False,
-    lines: Annotated[int, typer.Option("-n", help="Lines of each log to begin with.")] = 20,
+    component: Annotated[str | None, typer.Argument(help="gateway, ray, mlflow, bootstrap or a replica (default: all).")] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow the logs.")] = False,
+    lines: Annotated[int, typer.Option("-n", help="Number of lines to show of each log.")] = 20,
     home: Home = None,
 ) -> None:
     """Show what the parts of the workbench have logged."""

@@ -19,7 +19,7 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port of the web pages (by default 8000).", show_default=False)] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (by default the loopback).", show_default=False)] = None,
     home: Home = None,
-    sample: Annotated[bool, typer.Option(help="At the first start, analyse the bundled sample.")] = True,
+    sample: Annotated[bool, typer.Option(help="Analyse the bundled sample at the first start.")] = True,
 ) -> None:
     """Start the workbench and keep it running until Ctrl-C."""
     with refusals():

@@ -64,7 +64,7 @@ def _result(services: Services, row: CohortRow, pictures: bool) -> tuple[Report,
     with services.database.session() as session:
         result = session.get(AnalysisResult, row.job.id)
     if result is None:
-        raise NotFound(f"The result of {row.scan.name} is not there any more.")
+        raise NotFound(f"The result of {row.scan.name} no longer exists.")
     info = artifact_info(result, "report.json")
     report = Report.model_validate_json(services.store.get(info.bucket, info.key))
     if not pictures:

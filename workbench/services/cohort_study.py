@@ -146,7 +146,7 @@ def _merge(services: Services, plan: _Plan) -> None:
         outcome = {"error": error.as_dict()}
     except Exception as error:  # kept as well: nobody would see it in the background, and each look would begin it again
         log.error("the sequences of a visit could not be brought together", cohort=plan.cohort_id, exc_info=error)
-        said = f"Something went wrong that should not have. The gateway's log has the details (correlation id {correlation_id()})."
+        said = f"Unexpected error. Details are in the gateway's log (correlation ID {correlation_id()})."
         outcome = {"error": WorkbenchError(said).as_dict()}
     before = cohort.merged
     with services.database.session() as session:

@@ -176,7 +176,7 @@ async def retry_cohort(services: Services, user: User, cohort_id: str) -> Cohort
 async def _find(services: Services, user: User, cohort_id: str) -> Cohort:
     cohort = await services.database.run(lambda session: session.get(Cohort, cohort_id))
     if cohort is None or cohort.owner_id != user.id:
-        raise NotFound(f"There is no cohort {cohort_id}.")
+        raise NotFound(f"Cohort not found: {cohort_id}.")
     return cohort
 
 

@@ -29,7 +29,7 @@ def examine(settings: Settings, *, verify: bool) -> dict[str, Any]:
     problems: list[str] = []
     packages = {name: _version(name) for name in PACKAGES}
     absent = [name for name, found in packages.items() if not found and name not in OPTIONAL]
-    problems += [f"The package {name} is not installed: make run installs it." for name in absent]
+    problems += [f"Package {name} is not installed. Run `make run` to install it." for name in absent]
     accelerator = _accelerator()
     roles = {}
     champions = read_champions(settings)
@@ -44,7 +44,7 @@ def examine(settings: Settings, *, verify: bool) -> dict[str, Any]:
             "system": f"{platform.system()} {platform.machine()}",
             "processors": os.cpu_count(),
             "memory_gb": _memory_gb(),
-            "accelerator": accelerator or "none (models compute on the CPU)",
+            "accelerator": accelerator or "none (models run on the CPU)",
         },
         "profile": settings.profile,
         "home": str(settings_home),
@@ -59,15 +59,15 @@ def examine(settings: Settings, *, verify: bool) -> dict[str, Any]:
 def _role(settings: Settings, role: str, champions: dict[str, Any], *, has_gpu: bool) -> tuple[str, str | None]:
     model = settings.model(role)
     if model.backend == "none":
-        return f"nothing. {missing_sentence(role)}", None
+        return missing_sentence(role), None
     champion = champions.get(role)
     told = f"{model.backend} on {model.device}"
     if champion is None:
         remedy = EMBEDDED[role].remedy if role in EMBEDDED and role not in embedded_roles(settings) and not model.source else ""
-        return f"nothing: its weights are not here ({told})", f"The role {role} has no weights on this machine. {remedy}".strip()
+        return f"no weights ({told})", f"Weights of the {role} model are missing. {remedy}".strip()
     if model.device == "cuda" and not has_gpu:
-        return f"{champion.name} version {champion.version} by {told}", f"The role {role} asks for a CUDA device; this machine has none."
-    return f"{champion.name} version {champion.version} ({champion.digest[:12]}) by {told}", None
+        return f"{champion.name} version {champion.version}, {told}", f"The {role} model is set to CUDA, but no GPU was found."
+    return f"{champion.name} version {champion.version} ({champion.digest[:12]}), {told}", None
 
 
 def _verify(settings: Settings, problems: list[str]) -> dict[str, int]:

@@ -96,8 +96,8 @@ async def _storage(services: Services) -> Component:
         said = f"The disk is full: {free} MB are free in the data folder. Jobs continue when space is freed."
         return _component("storage", "down", said)
     if free < 500:
-        return _component("storage", "degraded", f"Only {free} MB of storage are free; uploads will soon fail.")
-    return _component("storage", "ready", f"Objects can be written. {free / 1000:.0f} GB are free.")
+        return _component("storage", "degraded", f"Only {free} MB are free. Uploads may fail soon.")
+    return _component("storage", "ready", f"Writable. {free / 1000:.0f} GB are free.")
 
 
 def _free_mb(services: Services) -> int:
@@ -111,7 +111,7 @@ def _free_mb(services: Services) -> int:
 async def _mlflow(services: Services) -> Component:
     server = await asyncio.to_thread(find_server, services.settings)
     if server is None:
-        return _component("mlflow", "missing", "MLflow is not part of this installation.")
+        return _component("mlflow", "missing", "MLflow is not installed.")
     import httpx
 
     try:
@@ -121,7 +121,7 @@ async def _mlflow(services: Services) -> Component:
             return _component("mlflow", "ready", "Available at /mlflow.")
         return _component("mlflow", "degraded", f"MLflow responds with status {answer.status_code}.")
     except httpx.HTTPError:
-        return _component("mlflow", "starting", "MLflow is starting; models are served without it.")
+        return _component("mlflow", "starting", "MLflow is starting. Models are served without it.")
 
 
 async def _ray(services: Services) -> list[Component]:
@@ -150,12 +150,12 @@ async def _queue(services: Services) -> Component:
     try:
         found = await asyncio.wait_for(services.cluster.queue(), timeout=5)
     except Exception as error:
-        return _component("queue", "down", f"The runner does not say how jobs go on: {_said(error)}")
+        return _component("queue", "down", f"Job runner not responding: {_said(error)}")
     if found["trouble"]:
-        return _component("queue", "down", f"Jobs do not go on: {found['trouble']}")
+        return _component("queue", "down", f"Job queue stalled: {found['trouble']}")
     if found["stalled"]:
         return _component("queue", "down", f"{_count(found['stalled'], 'job')} made no progress and will be resumed.")
-    return _component("queue", "ready", f"Jobs go on; {_count(found['running'], 'job')} at work.")
+    return _component("queue", "ready", f"Job queue running; {_count(found['running'], 'job')} in progress.")
 
 
 def _count(number: int, noun: str) -> str:

@@ -44,11 +44,11 @@ class Banner:
         if self._sample and not latest:
             await self._run_sample()
         elif latest and latest[0]["state"] not in ENDED:
-            self._say(f"{latest[0]['title']} goes on where it was: {self._address(latest[0])}")
+            self._say(f"{latest[0]['title']} resumed: {self._address(latest[0])}")
         elif latest:
             self._say(f"Latest: {latest[0]['title']}, {latest[0]['state']}: {self._address(latest[0])}")
         minutes = supervisor.settings.gateway.sign_in_link_minutes
-        self._say(f"Sign in (once, within {minutes} minutes): {supervisor.link}")
+        self._say(f"Sign in (one-time link, valid for {minutes} minutes): {supervisor.link}")
         if self._sample and not latest:
             await self._check_document()
 

@@ -22,7 +22,7 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise ConfigurationError(f"'{host}' is not an address this machine knows (--host).") from error
+        raise ConfigurationError(f"'{host}' is not an address of this machine (--host).") from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
@@ -31,7 +31,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.close()
         if error.errno == errno.EADDRINUSE:
             another = f"workbench up --port {_next_free(host, port)}"
-            raise Conflict(f"Port {port} is taken{_holder_sentence(port)}. Stop that, or take another port: {another}") from error
+            raise Conflict(f"Port {port} is in use{_holder_sentence(port)}. Stop it, or use another port: {another}") from error
         raise ConfigurationError(f"The gateway cannot listen on {host}:{port}: {error.strerror}.") from error
     return listening
 

@@ -63,7 +63,7 @@ def end_marked(home: Path, *, grace: float = 3.0, say: Callable[[str], None] | N
     """
     left = marked(home)
     if left and say:
-        say(f"Stopping {len(left)} processes that an earlier workbench left behind")
+        say(f"Stopping {len(left)} processes left over from an earlier workbench")
     count = len(left)
     for kind, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, 2.0)):
         for pid in left:

@@ -200,7 +200,7 @@ class Supervisor:
                     return
                 child.kill()  # what it had started itself, and what may still hold its port (MLflow's worker)
                 pause = 0.2 if child.age > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
-                self.say(f"{child.name} {child.ended_how()}; starting it again in {pause:.1f} s (log: {child.log})")
+                self.say(f"{child.name} {child.ended_how()}; restarting in {pause:.1f} s (log: {child.log})")
                 await asyncio.sleep(pause)
                 if await died(child) is False:
                     return
@@ -262,7 +262,7 @@ class Supervisor:
             status, _ = await ask(*self.address, "/health/live", seconds=PROBE_SECONDS)
             failures = 0 if status == 200 else failures + 1
             if failures >= HUNG_PROBES:
-                self.say("The gateway does not answer; starting it again")
+                self.say("The gateway is not responding; restarting it")
                 gateway.kill()
                 failures = 0
 

@@ -156,7 +156,7 @@ class TestLocal:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(StorageFull, match="no room"):
+        with pytest.raises(StorageFull, match="Cannot store"):
             store.put("b", "k", b"x")
         monkeypatch.undo()
         assert list(store.list("b")) == []

@@ -133,7 +133,7 @@ def test_a_value_that_no_column_holds_is_invalid_wherever_it_comes_from(tmp_path
         lambda session: session.add(Collection(owner_id="x", name="\ud800")),
         lambda session: session.query(User).filter(User.name == "\udfff").all(),
     ):
-        with pytest.raises(InvalidInput, match=r"64 bits|no Unicode"), database.session() as session:
+        with pytest.raises(InvalidInput, match=r"64 bits|invalid Unicode"), database.session() as session:
             work(session)
     database.close()
 

@@ -84,7 +84,7 @@ def test_a_notebook_logs_a_run_with_its_files_and_model(house, monkeypatch, tmp_
     ):
         with pytest.raises((MlflowException, HTTPError), match="not yours"):
             change()
-    with pytest.raises(MlflowException, match="Only an owner"):
+    with pytest.raises(MlflowException, match="Only owners"):
         others.create_registered_model("double")
 
     owners = client_of(house, house.people["owner"], monkeypatch)

@@ -73,9 +73,7 @@ def test_a_member_manages_nobody(running, method, path, body):
 def test_what_is_refused_says_what_to_do(running):
     with running.client() as client:
         assert (
-            client.post("/auth/users", json={"name": "ada", "role": "admin"})
-            .json()["detail"]
-            .endswith("Roles are owner, promoter, member.")
+            client.post("/auth/users", json={"name": "ada", "role": "admin"}).json()["detail"].endswith("Roles: owner, promoter, member.")
         )
         assert client.post("/auth/tokens", json={"name": "x", "days": 91}).status_code == 422
         assert client.post("/auth/users/nobody/disable").status_code == 404

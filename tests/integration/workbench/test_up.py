@@ -145,7 +145,7 @@ def test_a_second_one_on_the_same_folder_is_refused(house):
 
 def test_a_busy_port_is_refused(house, tmp_path):
     done = house.run("up", "--home", str(tmp_path / "another"), "--port", str(house.port))
-    assert done.returncode == 1 and f"Port {house.port} is taken by process {house.supervisor.pid}" in done.stderr
+    assert done.returncode == 1 and f"Port {house.port} is in use by process {house.supervisor.pid}" in done.stderr
 
 
 def test_login_prints_a_link_that_works_once(house):

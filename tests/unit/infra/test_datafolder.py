@@ -101,7 +101,7 @@ def test_a_link_with_the_name_of_an_own_file_makes_a_folder_nobodys(tmp_path):
     (tmp_path / "elsewhere").write_text("x")
     (home / "secret").symlink_to(tmp_path / "elsewhere")
     home.chmod(0o777)
-    with pytest.raises(ConfigurationError, match="did not make it"):
+    with pytest.raises(ConfigurationError, match="not created by the workbench"):
         DataFolder(home).make()
 
 

@@ -53,7 +53,7 @@ async def test_ready_while_jobs_go_on(services: Services):
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        ({**GOES_ON, "trouble": "The disk is full: free some space."}, "Jobs do not go on: The disk is full"),
+        ({**GOES_ON, "trouble": "The disk is full: free some space."}, "Job queue stalled: The disk is full"),
         ({**GOES_ON, "stalled": 2}, "2 jobs made no progress"),
         (Unavailable("It is restarting."), "It is restarting."),
     ],

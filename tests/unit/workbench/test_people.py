@@ -106,7 +106,7 @@ def test_roles(accounts, owner):
     ada = accounts.add_user("ada")
     assert people.change_role(accounts, owner, ada.id, "promoter").role == "promoter"
     assert accounts.user_named("ada").role == "promoter"
-    with pytest.raises(InvalidInput, match="no role"):
+    with pytest.raises(InvalidInput, match="Unknown role"):
         people.change_role(accounts, owner, ada.id, "admin")
     with pytest.raises(NotFound):
         people.change_role(accounts, owner, "nobody", "member")

@@ -194,7 +194,7 @@ def test_which_hosts_are_this_machine(host, local):
 
 def test_the_command_prints_each_point_and_fails_where_one_is_open(settings, accounts, monkeypatch):
     done = CliRunner().invoke(app, ["doctor", "--security"])
-    assert done.exit_code == 0 and "No point is open." in done.stdout
+    assert done.exit_code == 0 and "No security issues found." in done.stdout
     monkeypatch.setenv("WORKBENCH_GATEWAY__SESSION_HOURS", "5000")
     refused = CliRunner().invoke(app, ["doctor", "--security", "--json"])
     said = json.loads(refused.stdout)

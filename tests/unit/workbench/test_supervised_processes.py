@@ -42,7 +42,7 @@ def test_a_busy_port_is_told_with_its_holder_and_a_free_one():
         assert holder_of(port)[0] == os.getpid()
         with pytest.raises(Conflict) as refused:
             listen("127.0.0.1", port)
-    assert f"Port {port} is taken by process {os.getpid()}" in refused.value.message and "--port" in refused.value.message
+    assert f"Port {port} is in use by process {os.getpid()}" in refused.value.message and "--port" in refused.value.message
 
 
 def test_an_address_of_another_machine_is_refused():

@@ -66,7 +66,7 @@ async def _find(services: Services, user: User, collection: str, document: str, 
     def work(session: Session) -> KbVersion:
         found = next((row for row in versions_of(session, card.id) if row.version == version), None)
         if found is None:
-            raise NotFound(f"There is no earlier version {version} of '{card.document}'.")
+            raise NotFound(f"Version {version} not found for '{card.document}'.")
         return found
 
     return card, await services.database.run(work)

@@ -41,7 +41,7 @@ async def upload(asked: Asked) -> Sent:
     run = await own_run(asked, asked.one("run_uuid"))
     _check_path(asked.one("path"))
     if asked.artifacts is not None and not run.artifacts.startswith("mlflow-artifacts:/"):
-        raise NotAllowed("This run's files are written by the workbench itself.")
+        raise NotAllowed("Artifacts of this run are written only by the workbench.")
     return Sent(streams=True)
 
 
@@ -86,10 +86,10 @@ def _place(asked: Asked, path: str) -> re.Match[str]:
     _check_path(path)
     found = _PLACE.fullmatch(path)
     if found is None:
-        raise NotAllowed("Only files of runs and logged models are reached by this address.")
+        raise NotAllowed("This address serves only files of runs and logged models.")
     return found
 
 
 def _check_path(path: str) -> None:
     if not path.isprintable() or re.search(r"[\\%:]", path) or not {"", ".", ".."}.isdisjoint(path.split("/")):
-        raise InvalidInput("A file's path has no empty parts, no '..', and none of the characters \\ % :")
+        raise InvalidInput("Invalid path: empty parts, '..' and these characters are not allowed: \\ % :")

@@ -95,7 +95,7 @@ Rule = Callable[[Asked], Awaitable[Sent]]
 
 def _without_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise ValueError("duplicate key in an object")
     return dict(pairs)
 
 
@@ -104,7 +104,7 @@ def _snake(said: dict[str, Any], deep: bool) -> dict[str, Any]:
     for name, value in said.items():
         plain = re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), name)
         if plain in named:
-            raise InvalidInput(f"{plain} stands twice in the body.")
+            raise InvalidInput(f"{plain} appears twice in the body.")
         named[plain] = _deeper(value) if deep else value
     return named
 

@@ -24,17 +24,17 @@ async def graphql(asked: Asked) -> Sent:
     body = await asked.json()
     query = body.get("query")
     if not isinstance(query, str) or len(query) > 50_000:
-        raise InvalidInput("A GraphQL request has a query.")
+        raise InvalidInput("The GraphQL request has no query.")
     try:
         document = parse(query, max_tokens=5000)
     except (GraphQLError, RecursionError) as error:
-        raise InvalidInput(f"The query is not GraphQL: {str(error)[:200]}") from error
+        raise InvalidInput(f"Invalid GraphQL query: {str(error)[:200]}") from error
     for definition in document.definitions:
         if not isinstance(definition, OperationDefinitionNode):
             continue  # a fragment: it can only be used below what is checked here
         if definition.operation != OperationType.QUERY:
-            raise NotAllowed("Through GraphQL MLflow is only read here.")
+            raise NotAllowed("Only GraphQL queries are allowed; mutations are not.")
         for chosen in definition.selection_set.selections:
             if not isinstance(chosen, FieldNode) or chosen.name.value not in READ:
-                raise NotAllowed(f"This GraphQL query is not open here. Fields are {', '.join(sorted(READ))}.")
+                raise NotAllowed(f"GraphQL query not allowed. Available fields: {', '.join(sorted(READ))}.")
     return Sent(body={name: body[name] for name in ("query", "variables", "operationName") if name in body})

@@ -10,13 +10,13 @@ from workbench.services.mlflow_access import artifacts, rules, traces
 from workbench.services.mlflow_access.asked import Asked, Rule, Sent
 from workbench.services.mlflow_access.graphql import graphql
 
-_closed = rules.nobody("The workbench does not use this part of MLflow, and keeps it closed.")
-_spawns = rules.nobody("This part of MLflow runs programs or models on the server, and is closed.")
-_local = rules.nobody("MLflow keeps its files in the workbench's data folder: there are no signed addresses and no parts.")
-_old = rules.nobody("MLflow has replaced this address; use a newer client.")
-_written = rules.nobody("The workbench itself writes traces. Runs, metrics and files may be logged from notebooks.")
+_closed = rules.nobody("This part of MLflow is not available in the workbench.")
+_spawns = rules.nobody("This part of MLflow runs programs or models on the server and is not available.")
+_local = rules.nobody("Presigned URLs and multipart uploads are not available: artifacts are stored in the workbench's data folder.")
+_old = rules.nobody("This endpoint was replaced in MLflow. Use a newer client.")
+_written = rules.nobody("Traces are written only by the workbench. You can log runs, metrics and files.")
 _telemetry = rules.nobody("MLflow's telemetry is off in this workbench.")
-_linked = rules.nobody("Traces are as private as conversations, and are not put into what everybody reads.")
+_linked = rules.nobody("Traces are private and cannot be added to shared records.")
 
 # Addresses below /api and /ajax-api stand here once, without either.
 _TABLE: tuple[tuple[Rule, str], ...] = (
@@ -180,6 +180,6 @@ async def decide(asked: Asked) -> Sent:
     """
     found = rule_of(asked.method, asked.path)
     if found is None:
-        raise NotAllowed(f"The workbench does not open this address of MLflow's: {asked.method} {asked.path[:100]}")
+        raise NotAllowed(f"MLflow endpoint not available: {asked.method} {asked.path[:100]}")
     rule, asked.parts = found
     return await rule(asked)

@@ -30,7 +30,7 @@ class Record:
 
 def clean_id(value: object) -> str:
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise InvalidInput(f"{str(value)[:60]!r} is not an id of MLflow's.")
+        raise InvalidInput(f"{str(value)[:60]!r} is not a valid MLflow ID.")
     return value
 
 
@@ -66,7 +66,7 @@ async def own_trace(asked: Asked, trace: object) -> str:
     """The id of one of the person's own traces. Raises NotFound, also where it is another person's."""
     said = await asked.fetch(f"/api/3.0/mlflow/traces/{clean_id(trace)}", [])
     if not is_own(asked, said.get("trace", {}).get("trace_info", {})):
-        raise NotFound("You have no such trace.")
+        raise NotFound("Trace not found.")
     return clean_id(trace)
 
 
@@ -82,7 +82,7 @@ async def check_experiment(asked: Asked, experiment: object) -> str:
     """The id of an experiment that the person may log to. Raises NotFound, NotAllowed."""
     said = (await asked.fetch("/api/2.0/mlflow/experiments/get", [("experiment_id", clean_id(experiment))]))["experiment"]
     if said["name"].startswith(OURS) and not is_owner(asked.user):
-        raise NotAllowed(f"The workbench itself writes to the experiment {said['name']}. Log to one of your own.")
+        raise NotAllowed(f"Only the workbench writes to the experiment {said['name']}. Log to another experiment.")
     check_place(asked, said.get("artifact_location", ""))
     return clean_id(experiment)
 
@@ -90,14 +90,14 @@ async def check_experiment(asked: Asked, experiment: object) -> str:
 def check_place(asked: Asked, location: str) -> None:
     """Raises NotAllowed where artifacts lie outside the data folder."""
     if asked.artifacts is not None and not lies_inside(location, asked.artifacts):
-        raise NotAllowed("These artifacts lie outside the workbench's data folder, and are not given out.")
+        raise NotAllowed("These artifacts are outside the workbench's data folder and cannot be downloaded.")
 
 
 def check_tags(asked: Asked, *names: object) -> None:
     """Raises NotAllowed for a tag that says who made something: the gateway alone sets it."""
     for name in names:
         if str(name) == "mlflow.user" or str(name).startswith("workbench."):
-            raise NotAllowed(f"The tag {str(name)[:60]} is set by the workbench itself.")
+            raise NotAllowed(f"The tag {str(name)[:60]} is reserved for the workbench.")
 
 
 def tag_names(tags: object) -> list[str]:
@@ -105,7 +105,7 @@ def tag_names(tags: object) -> list[str]:
     if tags is None:
         return []
     if not isinstance(tags, list) or not all(isinstance(tag, dict) and isinstance(tag.get("key"), str) for tag in tags):
-        raise InvalidInput('Tags are a list of {"key": ..., "value": ...}.')
+        raise InvalidInput('Tags must be a list of {"key": ..., "value": ...}.')
     return [tag["key"] for tag in tags]
 
 

@@ -43,32 +43,32 @@ async def register(asked: Asked) -> Sent:
     _need_promoter(asked)
     body = await asked.fields(deep=True)
     if tag_names(body.get("tags")) and not is_owner(asked.user):
-        raise NotAllowed("Only an owner may set tags of registered models and versions: they say what is served.")
+        raise NotAllowed("Only owners can set tags of registered models and versions, because they control what is served.")
     source = body.get("source")
     prompt = any(tag["key"] == "mlflow.prompt.is_prompt" for tag in body.get("tags") or [])
     if source is not None and not prompt and urlsplit(str(source)).scheme not in SOURCES:
-        raise NotAllowed("A version's source must be a model that was logged here: runs:/..., models:/... or mlflow-artifacts:/...")
+        raise NotAllowed("The source of a version must be a model logged to this server: runs:/..., models:/... or mlflow-artifacts:/...")
     return Sent(body=body)
 
 
 def _need_promoter(asked: Asked) -> None:
     if not may_promote(asked.user):
-        raise NotAllowed("Only an owner, or a person with the role promoter, may register models and change aliases.")
+        raise NotAllowed("Only owners and promoters can register models and change aliases.")
 
 
 async def create_experiment(asked: Asked) -> Sent:
     """Everybody may; where its artifacts lie, the server says."""
     body = await asked.fields(deep=True)
     if body.get("artifact_location"):
-        raise NotAllowed("Artifacts lie in the workbench's data folder: leave artifact_location out.")
+        raise NotAllowed("artifact_location cannot be set: artifacts are stored in the workbench's data folder.")
     body.pop("artifact_location", None)
     names = tag_names(body.get("tags"))
     if not is_owner(asked.user):
         if str(body.get("name", "")).startswith(OURS):
-            raise NotAllowed(f"Names that begin with {OURS} are the workbench's own.")
+            raise NotAllowed(f"Names that begin with {OURS} are reserved for the workbench.")
         check_tags(asked, *names)
     if any(name.startswith("mlflow.trace") for name in names):
-        raise NotAllowed("Where traces lie is not a client's to say.")
+        raise NotAllowed("The location of traces cannot be set by clients.")
     return Sent(body=body)
 
 
@@ -94,7 +94,7 @@ def change_run(*, tag: bool = False) -> Rule:
         body = await asked.fields(deep=True)
         names = {clean_id(body[name]) for name in ("run_id", "run_uuid") if body.get(name)}
         if len(names) != 1:
-            raise InvalidInput("Name one run by run_id.")
+            raise InvalidInput("Specify one run by run_id.")
         run = (await own_run(asked, names.pop())).id
         if not is_owner(asked.user):
             check_tags(asked, *tag_names(body.get("tags")), *([body.get("key")] if tag else []))

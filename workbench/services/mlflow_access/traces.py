@@ -26,7 +26,7 @@ async def metrics(asked: Asked) -> Sent:
     body = await asked.fields()
     filters = body.get("filters") or []
     if not isinstance(filters, list):
-        raise InvalidInput("Filters are a list of texts.")
+        raise InvalidInput("Filters must be a list of strings.")
     body["filters"] = [*filters, f"trace.metadata.`{TRACE_PERSON}` = '{asked.user.id}'"]
     return Sent(body=body)
 
@@ -61,7 +61,7 @@ async def delete(asked: Asked) -> Sent:
     body = await asked.fields()
     named = body.get("request_ids")
     if not isinstance(named, list) or not 1 <= len(named) <= MOST or set(body) - {"experiment_id", "request_ids"}:
-        raise InvalidInput(f"Name between 1 and {MOST} traces to delete as request_ids, and nothing else.")
+        raise InvalidInput(f"Give 1 to {MOST} request_ids to delete, and no other fields.")
     for trace in named:
         await own_trace(asked, trace)
     return Sent(body=body)
@@ -72,7 +72,7 @@ def _and(asked_for: object, ours: str) -> str:
     if asked_for is not None and not isinstance(asked_for, str):
         raise InvalidInput("A filter is a text.")
     if asked_for and "--" in asked_for:
-        raise NotAllowed("A filter has no comments.")
+        raise NotAllowed("Comments are not allowed in filters.")
     return f"{asked_for} AND {ours}" if asked_for and asked_for.strip() else ours
 
 

@@ -15,7 +15,7 @@ from infra.telemetry import logger
 
 log = logger(__name__)
 OLDEST_SECONDS = 3600
-NOT_YOURS = "A file of this request is not one that you uploaded here. Upload it again and repeat."
+NOT_YOURS = "A file in this request was not uploaded in this session. Upload it again."
 # What of Gradio's FileData is passed on. Its `url` is not: it would name a second source of the same file.
 KEPT = ("path", "orig_name", "size", "mime_type", "meta")
 
@@ -62,7 +62,7 @@ class PageFiles:
         for described in _files(inputs):
             path, meta = described["path"], described.get("meta")
             if not isinstance(path, str) or not isinstance(meta, dict) or meta.get("_type") != "gradio.FileData":
-                raise InvalidInput("A file of this request is not described as the pages describe files.")
+                raise InvalidInput("The request describes a file in an unexpected form.")
             described["path"] = str(self.find(folder, path))
             for name in set(described) - set(KEPT):
                 del described[name]

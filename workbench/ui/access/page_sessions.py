@@ -23,7 +23,7 @@ from infra.errors import InvalidInput, NotAllowed, NotFound
 
 MOST = 1000
 MOST_A_PERSON = 50
-ANOTHERS = "This page was opened by another person. Reload it."
+ANOTHERS = "This page was opened by another user. Reload it."
 
 
 class PageSessions:
@@ -58,7 +58,7 @@ class PageSessions:
             NotAllowed: it is another person's.
         """
         if not isinstance(session, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", session):
-            raise InvalidInput("The request does not name its page.")
+            raise InvalidInput("The request has no session.")
         if session not in self._owners:
             mine = [known for known, owner in self._owners.items() if owner == user.id]
             if len(mine) >= self.most_a_person:
@@ -77,12 +77,12 @@ class PageSessions:
         """
         owner = self._owners.get(session) if isinstance(session, str) else None
         if owner is None:
-            raise NotFound("This page is not known here any more. Reload it.")
+            raise NotFound("This page has expired. Reload it.")
         if owner != user.id:
             raise NotAllowed(ANOTHERS)
         known = self.blocks._queue.event_ids_to_events.get(event) if isinstance(event, str) else None
         if known is not None and known.session_hash != session:
-            raise NotFound("This page has no such event.")
+            raise NotFound("Unknown event of this page.")
         self._owners.move_to_end(session)
         return session
 

@@ -199,10 +199,10 @@ async def _json_body(receive: Receive) -> dict[str, Any]:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise InvalidInput("The request broke off.")
+            raise InvalidInput("The request was interrupted.")
         body += message.get("body", b"")
         if len(body) > MOST_IN_AN_EVENT:
-            raise TooLarge(f"An event of a page sends at most {MOST_IN_AN_EVENT >> 20} MB. Send long texts as a file.")
+            raise TooLarge(f"A page event can send at most {MOST_IN_AN_EVENT >> 20} MB. Send long texts as a file.")
         if not message.get("more_body"):
             break
     try:

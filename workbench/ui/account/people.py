@@ -16,11 +16,11 @@ from workbench.services.context import Services
 from workbench.ui.shared.formatting import capital, escape, moment, plural
 from workbench.ui.shared.shell import HIDDEN, Updates, bottom_line, chip, empty, html, panel, person, told, top_bar
 
-LEAD = """<div class="wb-lead"><h1>People</h1><p>Everybody who may use this workbench. Whoever you add or reset gets a link that you
-hand over: it signs in once and asks for a password.</p></div>"""
-MEANINGS = """<p class="wb-quiet">A member uses everything, and sees what is shared and their own. A promoter may also change which
-model versions serve. An owner may do everything, and sees everybody's results.</p>"""
-FOR_OWNERS = 'Ask an owner of this workbench to add people or change roles. What is yours stands in <a href="/settings">Settings</a>.'
+LEAD = """<div class="wb-lead"><h1>People</h1><p>Users of this workbench. When you add or reset a user, you get a one-time
+sign-in link to pass on.</p></div>"""
+MEANINGS = """<p class="wb-quiet">Members see their own results and what is shared with them. Promoters can
+also change which model versions are served. Owners have full access, including all results.</p>"""
+FOR_OWNERS = 'Ask an owner to add users or change roles. Your own account is in <a href="/settings">Settings</a>.'
 
 # A control in a row says what to do with whom. COPY_ON_CLICK copies the field beside a button; without a clipboard it is marked.
 COPY_ON_CLICK = """element.addEventListener('click', async (event) => {
@@ -108,7 +108,7 @@ def link_html(to: Person, address: str) -> str:
     """The link to hand over, with a button that copies it."""
     return panel(
         f"Link for {to.name}",
-        f'<p class="wb-quiet">Hand it over to {escape(to.name)} by a way that only they read. It signs in once. It is shown this once.</p>'
+        f'<p class="wb-quiet">Hand it over to {escape(to.name)} over a private channel. The link works once and is shown only once.</p>'
         f"{copied_html(address, f'Link for {to.name}')}",
     )
 
@@ -134,7 +134,7 @@ def _row(one: Person, *, own: bool) -> str:
     if one.disabled_at:
         state = chip("Disabled", "bad")
     else:
-        state = chip("Password", "good") if one.has_password else chip("No password", "plain", "Signs in by links only")
+        state = chip("Password", "good") if one.has_password else chip("No password", "plain", "No password; signs in by link")
     opened = ", ".join(plural(count, word) for count, word in ((one.sessions, "session"), (one.tokens, "token")) if count)
     options = "".join(f'<option value="{role}"{" selected" if role == one.role else ""}>{capital(role)}</option>' for role in ROLES)
     role = f'<select data-id="{one.id}" aria-label="Role of {escape(one.name)}">{options}</select>'
@@ -147,15 +147,15 @@ def _row(one: Person, *, own: bool) -> str:
 
 def _actions(one: Person) -> str:
     reset = (
-        f"Reset {one.name}? The password is forgotten, sessions end and tokens are revoked. You get a new link."
+        f"Reset {one.name}? The password is removed, all sessions end and all tokens are revoked. You get a new sign-in link."
         if not one.disabled_at
-        else f"Enable {one.name} again? You get a link to hand over."
+        else f"Enable {one.name}? You get a new sign-in link to pass on."
     )
     buttons = [_button("reset", "Enable" if one.disabled_at else "Reset", one, reset)]
     if one.sessions:
         buttons.insert(0, _button("end", "End sessions", one))
     if not one.disabled_at:
-        buttons.append(_button("disable", "Disable", one, f"Disable {one.name}? They are refused from now on. Their results stay."))
+        buttons.append(_button("disable", "Disable", one, f"Disable {one.name}? They can no longer sign in. Their results are kept."))
     return "".join(buttons)
 
 

@@ -15,7 +15,7 @@ from workbench.ui.account.people import COPY_ON_CLICK, copied_html
 from workbench.ui.shared.formatting import escape, moment
 from workbench.ui.shared.shell import HIDDEN, Updates, bottom_line, html, panel, person, told, top_bar
 
-LEAD = '<div class="wb-lead"><h1>Settings</h1><p>Your account, and the tokens by which programs act for you.</p></div>'
+LEAD = '<div class="wb-lead"><h1>Settings</h1><p>Your account, and API tokens for scripts and other programs.</p></div>'
 DAYS = (7, 30, 90)
 ON_REVOKE = """element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-token]');
@@ -87,7 +87,7 @@ def profile_html(user: User) -> str:
 def tokens_html(found: list[TokenView]) -> str:
     """The table of valid tokens."""
     if not found:
-        text = "You have no tokens. Make one for each program or machine, so that you can revoke it alone."
+        text = "You have no tokens. Create one per program or machine, so that each can be revoked separately."
         return panel("Tokens", f'<p class="wb-quiet">{text}</p>')
     head = "".join(f"<th>{name}</th>" for name in ("Token", "Last use", "Made", "Valid", '<span class="wb-hidden">What to do</span>'))
     rows = "".join(_row(one) for one in found)
@@ -96,7 +96,7 @@ def tokens_html(found: list[TokenView]) -> str:
 
 def _row(one: TokenView) -> str:
     used = f"used {moment(one.last_used_at)}" if one.last_used_at else "never used"
-    ask = escape(f"Revoke {one.name}? What uses it is refused from now on.")
+    ask = escape(f"Revoke {one.name}? Programs that use it will lose access.")
     return (
         f'<tr data-name="{escape(one.name)}"><th scope="row">{escape(one.name)}</th><td>{used}</td>'
         f'<td class="wb-when">made {moment(one.created_at)}</td><td class="wb-when">until {_day(one.expires_at)}</td>'
@@ -106,7 +106,7 @@ def _row(one: TokenView) -> str:
 
 def made_html(token: TokenView, secret: str) -> str:
     """A new token, shown this once."""
-    text = f'<p class="wb-quiet">Valid until {_day(token.expires_at)}. It is shown this once: copy it now.</p>'
+    text = f'<p class="wb-quiet">Valid until {_day(token.expires_at)}. Copy it now; it is shown only once.</p>'
     return panel(f"The token {token.name}", text + copied_html(secret, f"The token {token.name}"))
 
 

@@ -154,7 +154,7 @@ def action_html(match: MatchCard, made: Draft | None = None, *, may_draft: bool 
 
 def _draft(made: Draft) -> str:
     if not made.usable:
-        return '<p class="wb-note">The language model did not write a usable draft: it said more than the requirement, or nothing.</p>'
+        return '<p class="wb-note">The language model did not produce a usable draft.</p>'
     rows = "".join(f"<li>{escape(sentence)}</li>" for sentence, _ in made.sentences)
     names = ", ".join(f"{escape(model.name)} version {escape(model.version)}" for model in made.models)
     return f'<ul class="wb-answer wb-draft">{rows}</ul><p class="wb-quiet">Draft by {names}. {escape(LIMITS)}</p>'

@@ -184,7 +184,7 @@ def verdicts_html(matches: Sequence[MatchCard], chosen: str, *, most: int = 200)
         return empty("No matching requirements", "Change the filters or the search.")
     rows = "".join(_verdict(match, match.id == chosen) for match in matches[:most])
     more = (
-        f'<p class="wb-quiet wb-after">{plural(len(matches) - most, "more requirement")}. Narrow them with the filters.</p>'
+        f'<p class="wb-quiet wb-after">{plural(len(matches) - most, "more requirement")}. Use the filters to narrow the list.</p>'
         if len(matches) > most
         else ""
     )

@@ -96,7 +96,7 @@ def documents_html(card: CollectionCard, documents: list[DocumentCard], *, more:
         if narrowed:
             return empty("No matching documents", "Change the filter or the search.")
         if not card.may_write:
-            return empty("No documents yet", "Nobody with write access has added a document.")
+            return empty("No documents yet", "No documents have been added.")
         told = "Upload documents above. Each can be searched as soon as it is ready."
         return empty("No documents yet", told)
     rows = "".join(_document(card, one) for one in documents)

@@ -35,10 +35,10 @@ def viewer_routes(services: Services) -> APIRouter:
     async def static(name: str, user: Person) -> Response:
         if name == "niivue.umd.js":
             if not await asyncio.to_thread(NIIVUE.is_file):
-                raise NotFound("NiiVue is not installed: run `make run` again with npm at hand.")
+                raise NotFound("NiiVue is not installed: install npm and run `make run` again.")
             return FileResponse(NIIVUE, media_type="text/javascript", headers=REVALIDATE)
         if name not in STATIC:
-            raise NotFound("There is no such file.")
+            raise NotFound("File not found.")
         return FileResponse(HERE / "static" / name, media_type=STATIC[name], headers=REVALIDATE)
 
     @routes.get("/viewer/{job_id}")
@@ -68,7 +68,7 @@ def viewer_routes(services: Services) -> APIRouter:
     async def at(job_id: str, voxel: str, user: Person) -> Response:
         place = _numbers(voxel, most=3)
         if len(place) != 3:
-            raise InvalidInput("A voxel is three numbers: i,j,k.")
+            raise InvalidInput("A voxel needs three indices: i,j,k.")
         return JSONResponse(await slices.label_at(services, user, job_id, (place[0], place[1], place[2])), headers=KEEP)
 
     return routes
@@ -79,5 +79,5 @@ def _numbers(text: str, *, most: int) -> list[int]:
     try:
         found = [int(part) for part in text.split(",") if part] if len(text) < 400 else []
     except ValueError as error:
-        raise InvalidInput("Only whole numbers separated by commas are understood here.") from error
+        raise InvalidInput("Use integers separated by commas.") from error
     return found[:most]

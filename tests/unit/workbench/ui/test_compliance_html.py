@@ -111,8 +111,8 @@ def test_a_draft_is_offered_to_larger_models_and_shown_only_where_it_is_usable()
     html = action_html(match, Draft((("Report <b>within</b> 24 hours.", 0.9),), (READER,)), may_draft=True)
     assert "Report &lt;b&gt;within&lt;/b&gt; 24 hours." in html and "workbench-entailment version 3" in html and "Draft again" in html
     unusable = action_html(match, Draft((("Report within 24 hours.", 0.9), ("Call me.", 0.1)), (READER,)), may_draft=True)
-    assert "did not write a usable draft" in unusable and "Call me." not in unusable
-    assert "did not write a usable draft" in action_html(match, Draft((), (READER,)))
+    assert "did not produce a usable draft" in unusable and "Call me." not in unusable
+    assert "did not produce a usable draft" in action_html(match, Draft((), (READER,)))
     assert action_html(view().matches[0]) == ""
 
 
