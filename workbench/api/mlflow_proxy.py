@@ -119,7 +119,8 @@ def _request(server: MlflowServer, client: httpx.AsyncClient, request: Request, 
     if asked.path == "/":  # its page is changed on the way: an answer "not modified" would be about another one
         for name in ("if-none-match", "if-modified-since", "range"):
             headers.pop(name, None)
-    headers["accept-encoding"] = "identity" if sent.keep is not None else request.headers.get("accept-encoding", "identity")
+    read_here = sent.keep is not None or asked.path == "/"
+    headers["accept-encoding"] = "identity" if read_here else request.headers.get("accept-encoding", "identity")
     target = _address(server, sent.path or asked.path, asked.query if sent.query is None else sent.query)
     if sent.streams:
         return client.build_request(asked.method, target, headers=headers, content=body_pieces(request))

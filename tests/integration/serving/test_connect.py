@@ -55,5 +55,6 @@ def test_the_quickstart_notebook_runs_from_nothing_and_leaves_nothing(tmp_path: 
     assert not told, told
     assert any("workbench-embedding" in out for out in outputs)
     tables = [out for out in outputs if "text/html" in out]
-    assert any("Segmentation" in out for out in tables) and (tmp_path / "segmentation.nii.gz").is_file()
+    assert any("Segmentation" in out for out in tables) and any("Brain MRI report" in out for out in tables)
+    assert (tmp_path / "segmentation.nii.gz").is_file() and (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(home) in " ".join(p.info["cmdline"] or [])]
