@@ -63,6 +63,9 @@ element.addEventListener('click', (event) => {
 new MutationObserver(() => {
   mark();
   const now = element.querySelector('.wb-turn[data-live]');
+  if (!now) window.workbenchBusy = '';
+  const note = now?.querySelector('[data-note]');
+  if (note && window.workbenchBusy && note.textContent !== window.workbenchBusy) note.textContent = window.workbenchBusy;
   if (now && !live) now.scrollIntoView({ block: 'nearest' });
   live = Boolean(now);
 }).observe(element, { childList: true, subtree: true });"""
@@ -81,10 +84,10 @@ SEEN = """() => { setTimeout(() => {
   pane.scrollTop = mark ? mark.offsetTop - pane.clientHeight / 3 : 0;
   if (innerWidth <= 720) pane.focus({ preventScroll: true });
 }, 80); }"""
-# Enter while an answer is being written sends nothing: the page says what to do instead.
+# Enter while an answer is being written sends nothing: the page says what to do instead, until the answer has ended (ON_CHAT).
 BUSY = """() => {
   const note = document.querySelector('#chat [data-live] [data-note]');
-  if (note) note.textContent = 'An answer is in progress. Wait for it, or select Stop.';
+  if (note) note.textContent = window.workbenchBusy = 'An answer is in progress. Wait for it, or select Stop.';
 }"""
 
 

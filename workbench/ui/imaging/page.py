@@ -48,7 +48,7 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
         with gr.Row(elem_classes="wb-pair wb-reading"):  # on a wide screen the viewer stands on the left (styles.css)
             with gr.Column(scale=5, min_width=320):
                 finding = html()
-                sentences = html()
+                sentences = html(elem_classes="wb-below-viewer")
             with gr.Column(scale=9, min_width=340, elem_classes="wb-stick"):
                 viewer = html()
         with gr.Row(elem_classes="wb-pair"):
