@@ -88,6 +88,8 @@ def test_every_field_has_a_name(person: Callable[..., Visitor], path: str) -> No
     assert [
         field for field in fields if field[0] in ("textbox", "dropdown", "radio", "number", "checkbox", "file", "plot") and not field[2]
     ] == []
+    unnamed = "gradio_config.components.filter((one) => one.type === 'button' && one.props.value === 'Run').length"
+    assert page.evaluate(unnamed) == 0, "a button has Gradio's default text"
 
 
 def test_a_measurement_opens_and_takes_the_viewer_there(person: Callable[..., Visitor]) -> None:

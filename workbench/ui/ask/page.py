@@ -152,7 +152,7 @@ def ask_page(services: Services, blocks: gr.Blocks) -> None:
     everything = [
         conversation, chat, scope, places, documents, form, writer, question, send, stop, asked, earlier, this, title, tools, viewer,
     ]  # fmt: skip
-    waiting: Updates = {send: gr.Button(visible=True), stop: gr.Button(visible=False)}
+    waiting: Updates = {send: gr.update(visible=True), stop: gr.update(visible=False)}
 
     async def show(user: User, identifier: str) -> Updates:
         turns: list[dict[str, Any]] = []
