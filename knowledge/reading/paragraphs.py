@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from knowledge.reading.builder import Builder
 from knowledge.reading.layout import Line
+from knowledge.reading.tables import Raw
 from knowledge.reading.words import HYPHEN
 
 _BULLET = re.compile(r"^([•●▪■◦‣∙·⁃–—*-]|\(?(?:[a-z]|[ivx]{1,4}|\d{1,3})[.)])\s+\S")
-_BULLET_GLYPH = re.compile("^[\ue000-\uf8ff\x80-\x9f\u25a0-\u25ff\u2610-\u2612]$")
+_BULLET_GLYPH = re.compile("^[\ue000-\uf8ff\x80-\x9f\u25a0\u25a3-\u25fa\u25fc-\u25ff]$")
 _NUMBERED = re.compile(r"^(\d+(?:\.\d+){0,4})\.?\s+[A-Z(]")
 _NAMED = re.compile(r"^(part|item|section|chapter|article|annex|schedule|appendix|note)\s+(\d+[a-z]?|[ivxlc]+)\b", re.I)
 _FOOTNOTE = re.compile(r"^(\d{1,2}|[*†‡§]{1,2}|\([a-z0-9]\))\s*\S")
@@ -32,6 +33,8 @@ class Row:
     bold: bool
     column: tuple[float, float]
     role: str = ""
+    edges: tuple[tuple[float, float], ...] = ()
+    """Left and right edge of each cell."""
 
     @property
     def text(self) -> str:
@@ -48,7 +51,9 @@ class PageRows:
 
 def as_row(line: Line) -> Row:
     cells = [" ".join("•" if _BULLET_GLYPH.match(word.text) else word.text for word in cell.words) for cell in line.cells]
-    return Row(cells, line.x0, line.y0, line.x1, line.y1, line.size, line.bold, line.column)
+    return Row(
+        cells, line.x0, line.y0, line.x1, line.y1, line.size, line.bold, line.column, "", tuple((cell.x0, cell.x1) for cell in line.cells)
+    )
 
 
 def write_pages(pages: list[PageRows], builder: Builder) -> None:
@@ -61,6 +66,9 @@ def write_pages(pages: list[PageRows], builder: Builder) -> None:
     for page in pages:
         _mark_footnotes(page.rows, body)
         for kind, rows in _group(page.rows, body, pitch):
+            if kind == "table" and (grid := _grid(rows)) is not None:
+                builder.add_table(grid)
+                continue
             text = _table(rows) if kind == "table" else _flow(rows, vocabulary)
             level = levels.get(round(rows[0].size * 2) / 2, len(levels) + 1) if kind == "heading" else 0
             if kind == "heading" and level > len(levels):
@@ -273,6 +281,36 @@ def _kind(rows: list[Row], body: float) -> str:
 
 def _table(rows: list[Row]) -> str:
     return "\n".join("\t".join(cell.replace(HYPHEN, "-") for cell in row.cells) for row in rows)
+
+
+def _grid(rows: list[Row]) -> list[list[Raw]] | None:
+    """The rows with each cell in its column, found by where the cells of the fullest rows stand; None where they do not agree."""
+    most = max(len(row.cells) for row in rows)
+    columns: list[list[float]] = []
+    for left, right in sorted(edge for row in rows if len(row.cells) == most for edge in row.edges):
+        if columns and left < columns[-1][1]:
+            columns[-1][1] = max(columns[-1][1], right)
+        else:
+            columns.append([left, right])
+    if most < 2 or len(columns) != most:
+        return None
+    grid = []
+    for row in rows:
+        cells: list[Raw] = []
+        at = 0
+        for text, (left, right) in zip(row.cells, row.edges, strict=True):
+            over = [
+                i for i, (start, end) in enumerate(columns) if min(right, end) - max(left, start) > 0.1 * min(right - left, end - start)
+            ]
+            if not over:
+                over = [min(range(most), key=lambda i: abs((left + right) / 2 - (columns[i][0] + columns[i][1]) / 2))]
+            if over[0] < at:
+                return None  # two cells in one column
+            cells += [Raw("")] * (over[0] - at)
+            cells.append(Raw(text.replace(HYPHEN, "-"), columns=len(over)))
+            at = over[0] + len(over)
+        grid.append(cells)
+    return grid
 
 
 def _flow(rows: list[Row], vocabulary: set[str]) -> str:

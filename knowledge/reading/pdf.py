@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from knowledge.reading.builder import Builder
 from knowledge.reading.document import Limits
 from knowledge.reading.kinds import PDF
 from knowledge.reading.layout import lay_out
+from knowledge.reading.letters import LIKELY, UNLIKELY, likeness
 from knowledge.reading.paragraphs import PageRows, Row, as_row, write_pages
-from knowledge.reading.words import page_words
+from knowledge.reading.pdf_forms import fields_of, form_of, with_fields
+from knowledge.reading.pdf_visibility import seen_words
+from knowledge.reading.words import Word
 
 Progress = Callable[[int, int, str], None]
 FEW_WORDS = 5
+_UNREADABLE = "{} text in a font that does not say which letters it shows; what was read there is probably wrong."
 
 
 def read_pdf(path: Path, limits: Limits, progress: Progress, skip: frozenset[int] = frozenset()) -> dict[str, Any]:
@@ -42,17 +47,26 @@ def read_pdf(path: Path, limits: Limits, progress: Progress, skip: frozenset[int
     if count > limits.max_pages:
         raise TooLarge(f"The PDF has {count:,} pages; at most {limits.max_pages:,} are read. Split it and upload the parts.")
     _metadata(document, builder)
-    pages = _pages(document, path, limits, progress, skip, builder)
+    form = form_of(document, builder)
+    pages = _pages(document, form, path, limits, progress, skip, builder)
     write_pages(pages, builder)
     _conclude(pages, builder)
     return builder.result(PDF, paged=True)
 
 
 def _pages(
-    document: pdfium.PdfDocument, path: Path, limits: Limits, progress: Progress, skip: frozenset[int], builder: Builder
+    document: pdfium.PdfDocument,
+    form: Any,
+    path: Path,
+    limits: Limits,
+    progress: Progress,
+    skip: frozenset[int],
+    builder: Builder,
 ) -> list[PageRows]:
     pages: list[PageRows] = []
     pictures: list[int] = []
+    unreadable: list[int] = []
+    layers: list[int] = []
     count = len(document)
     for number in range(1, count + 1):
         progress(number, count, "reading")
@@ -61,7 +75,10 @@ def _pages(
             pages.append(PageRows([]))
             continue
         try:
-            rows, picture = _page(document, number - 1)
+            found = _page(document, number - 1, form, builder)
+            rows, picture = found.rows, found.picture
+            unreadable += [number] if found.unreadable else []
+            layers += [number] if found.layer else []
         except Exception as error:
             rows, picture = _page_by_pypdf(path, number - 1), False
             if not rows:
@@ -69,6 +86,12 @@ def _pages(
         pages.append(PageRows(rows))
         if picture:
             pictures.append(number)
+    if layers:
+        builder.warn(f"{_some_pages(layers)} text that is an invisible layer over a picture, made by text recognition; it may have errors.")
+    if unreadable and limits.ocr:
+        _recognise(document, pages, unreadable, limits, progress, builder, unreadable=True)
+    elif unreadable:
+        builder.warn(_UNREADABLE.format(_some_pages(unreadable)))
     if pictures and limits.ocr:
         _recognise(document, pages, pictures, limits, progress, builder)
     elif pictures:
@@ -76,20 +99,45 @@ def _pages(
     return pages
 
 
-def _page(document: pdfium.PdfDocument, index: int) -> tuple[list[Row], bool]:
-    """Rows of a page, and whether it is (mostly) a picture that should be recognised."""
+@dataclass(frozen=True)
+class _Found:
+    """What was found on a page: its rows, whether it is (mostly) a picture that should be recognised, whether its letters are not
+    those that it shows, and whether its text is an invisible layer over a picture."""
+
+    rows: list[Row]
+    picture: bool
+    unreadable: bool
+    layer: bool
+
+
+def _page(document: pdfium.PdfDocument, index: int, form: Any, builder: Builder) -> _Found:
     page = document[index]
     try:
+        fields = fields_of(page, form, builder, index + 1)
         if _has_fields(page) and raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) == raw.FLATTEN_SUCCESS:
             # Values of form fields and notes written on the page become its text.
             page.close()
             page = document[index]
-        words = page_words(page)
-        rows = [as_row(line) for line in lay_out(words)]
+        seen = seen_words(page)
+        for why, words in seen.hidden:
+            builder.leave_out(why, words, page=index + 1)
+        rows = [as_row(line) for line in lay_out(with_fields(seen.words, fields))]
         text = " ".join(row.text for row in rows)
-        return rows, _is_picture(page, text)
+        unreadable = _unreadable(seen.words)
+        return _Found(rows, not unreadable and _is_picture(page, text), unreadable, seen.layer)
     finally:
         page.close()
+
+
+def _unreadable(words: list[Word]) -> bool:
+    """Whether the page's text is not what it shows: its fonts do not say which letters they hold, and the letters are no language's."""
+    undecoded = [word.text for word in words if word.undecoded]
+    if sum(map(len, undecoded)) >= 20:
+        alike = likeness(" ".join(undecoded))
+        meaningless = re.findall("[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f\x80-\x9f]", "".join(undecoded))
+        return (alike is not None and alike < LIKELY) or (alike is None and len(meaningless) > 10)
+    alike = likeness(" ".join(word.text for word in words))
+    return alike is not None and len(words) >= 20 and alike < 0.15
 
 
 def _has_fields(page: pdfium.PdfPage) -> bool:
@@ -126,12 +174,24 @@ def _is_picture(page: pdfium.PdfPage, text: str) -> bool:
 
 
 def _recognise(
-    document: pdfium.PdfDocument, pages: list[PageRows], numbers: list[int], limits: Limits, progress: Progress, builder: Builder
+    document: pdfium.PdfDocument,
+    pages: list[PageRows],
+    numbers: list[int],
+    limits: Limits,
+    progress: Progress,
+    builder: Builder,
+    *,
+    unreadable: bool = False,
 ) -> None:
+    """Replace the rows of pages by those that text recognition finds, where it finds more (or, of ``unreadable``, likelier letters)."""
     from knowledge.reading.ocr import Recogniser, unavailable
 
     if reason := unavailable():
-        builder.warn(f"{_some_pages(numbers)} only a picture of text, and nothing to recognise it with: {reason}")
+        builder.warn(
+            _UNREADABLE.format(_some_pages(numbers))
+            if unreadable
+            else f"{_some_pages(numbers)} only a picture of text, and nothing to recognise it with: {reason}"
+        )
         return
     recogniser = Recogniser()
     done: list[int] = []
@@ -146,10 +206,24 @@ def _recognise(
         finally:
             page.close()
         before, after = (sum(len(row.text) for row in some) for some in (pages[number - 1].rows, rows))
-        if after > 1.2 * before:
+        if unreadable:
+            read = likeness(" ".join(row.text for row in rows))
+            held = likeness(" ".join(row.text for row in pages[number - 1].rows)) or 0.0
+            better = after > 0.3 * before and (read is None or (read > UNLIKELY and read > held + 0.1))
+        else:
+            better = after > 1.2 * before
+        if better:
             pages[number - 1] = PageRows(rows, recognised=True)
             done.append(number)
-    if done:
+    if unreadable:
+        if done:
+            builder.warn(
+                f"{_some_pages(done)} text in a font that does not say which letters it shows; the text was recognised (OCR) and may have "
+                "errors."
+            )
+        if left := [number for number in numbers if number not in done and likeness(" ".join(r.text for r in pages[number - 1].rows))]:
+            builder.warn(_UNREADABLE.format(_some_pages(left)))
+    elif done:
         builder.warn(f"{_some_pages(done)} only a picture of text; the text was recognised (OCR) and may have errors.")
     if len(numbers) > limits.ocr_pages:
         builder.warn(

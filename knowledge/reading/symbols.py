@@ -52,4 +52,4 @@ def glyph(font: str, code: int) -> str | None:
 
 
 def _name(font: str) -> str:
-    return font.lower().replace(" ", "").replace("-regular", "")
+    return font.lower().replace(" ", "").replace("-regular", "").removesuffix("mt")

@@ -52,12 +52,13 @@ def write_table(rows: Sequence[Sequence[Raw]]) -> tuple[str, list[Cell]]:
     once, and its other places are empty. Columns and rows without any text are left out.
     """
     placed = _placed([_signs_joined(row) for row in rows])
-    used_columns = sorted({c.column for c in placed if c.text})
-    for c in placed:  # a spanned column that only holds a header's tail is kept where another cell uses it
-        c.used = (
-            [column for column in range(c.column, c.column + c.columns) if column in set(used_columns)] if c.columns > 1 else [c.column]
-        )
-    columns = {column: index for index, column in enumerate(used_columns)}
+    used = {c.column for c in placed if c.text and c.columns == 1}
+    for c in placed:
+        if c.text and not any(column in used for column in range(c.column, c.column + c.columns)):
+            used.add(c.column)
+    columns = {column: index for index, column in enumerate(sorted(used))}
+    for c in placed:  # a spanning cell stands in the first of its columns that holds anything
+        c.used = [column for column in range(c.column, c.column + c.columns) if column in used]
     filled_rows = sorted({row for c in placed if c.text for row in range(c.row, c.row + c.rows)})
     lines: list[str] = []
     cells: list[Cell] = []
@@ -69,15 +70,15 @@ def write_table(rows: Sequence[Sequence[Raw]]) -> tuple[str, list[Cell]]:
                 by_row.setdefault(row, []).append(c)
     for index, row in enumerate(filled_rows):
         line, at = "", 0
-        for c in sorted(by_row.get(row, []), key=lambda item: item.column):
-            column = columns[c.column]
+        for c in sorted(by_row.get(row, []), key=lambda item: item.used[0]):
+            column = columns[c.used[0]]
             line += "\t" * (column - at)
             at = column
             start = offset + len(line)
             line += c.text
             if row == c.row or index == 0:
                 rows_kept = sum(1 for r in filled_rows if c.row <= r < c.row + c.rows)
-                cells.append(Cell(index, column, max(1, rows_kept), max(1, len(c.used)), start, start + len(c.text), c.header))
+                cells.append(Cell(index, column, max(1, rows_kept), len(c.used), start, start + len(c.text), c.header))
         lines.append(line)
         offset += len(line) + 1
     return "\n".join(lines), cells
@@ -120,14 +121,16 @@ def _signs_joined(row: Sequence[Raw]) -> list[Raw]:
     for raw in row:
         if pending is not None:
             if re.match(r"[\s(–—-]*\d|\s*[–—-]", raw.text) and raw.rows == pending.rows == 1:
-                raw = Raw(pending.text.strip() + raw.text.strip(), raw.rows, raw.columns + pending.columns, raw.header)
+                out.append(Raw("", 1, pending.columns))  # the number stays in its column
+                raw = Raw(pending.text.strip() + raw.text.strip(), raw.rows, raw.columns, raw.header)
             else:
                 out.append(pending)
             pending = None
         if _SIGN_BEFORE.fullmatch(raw.text):
             pending = raw
         elif out and _SIGN_AFTER.fullmatch(raw.text) and re.search(r"\d\s*$", out[-1].text) and raw.rows == out[-1].rows == 1:
-            out[-1] = Raw(out[-1].text.rstrip() + raw.text.strip(), 1, out[-1].columns + raw.columns, out[-1].header)
+            out[-1] = Raw(out[-1].text.rstrip() + raw.text.strip(), 1, out[-1].columns, out[-1].header)
+            out.append(Raw("", 1, raw.columns))
         else:
             out.append(raw)
     return [*out, pending] if pending is not None else out

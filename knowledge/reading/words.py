@@ -5,10 +5,14 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
+
+from knowledge.reading.scripts import Part, joined
+from knowledge.reading.symbols import glyph, is_symbol_font
 
 HYPHEN = "\ufffe"  # pdfium's mark for a hyphen that breaks a word at the end of a line
 _HEAVY = re.compile("bold|black|heavy|-demi|-medi\\b|cmbx")
@@ -26,6 +30,8 @@ class Word:
         size: height of the font in points as drawn; bold: whether the font is heavy.
         box: (left, top, right, bottom) in points of the page as shown, y downwards (a viewer's).
         line: number of the line that pdfium put it in.
+        made: address of the text object that its first character belongs to; 0 for none.
+        undecoded: its font does not tell which letters its glyphs are.
     """
 
     text: str
@@ -37,25 +43,26 @@ class Word:
     bold: bool
     box: tuple[float, float, float, float]
     line: int
+    made: int = field(default=0, compare=False)
+    undecoded: bool = False
 
 
 def page_words(page: pdfium.PdfPage) -> list[Word]:
-    """Words of ``page`` in pdfium's order."""
-    textpage = page.get_textpage()
-    try:
-        return _words(page, textpage)
-    finally:
-        textpage.close()
+    """Words of ``page`` that a reader sees, in pdfium's order."""
+    from knowledge.reading.pdf_visibility import seen_words
+
+    return seen_words(page).words
 
 
-def _words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> list[Word]:
+def all_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> list[Word]:
+    """Words of ``page`` in pdfium's order, whether they are seen or not."""
     handle = textpage.raw
     count = raw.FPDFText_CountChars(handle)
     if count <= 0:
         return []
     unicode_at = raw.FPDFText_GetUnicode
     characters = [unicode_at(handle, i) for i in range(count)]
-    to_page = _Frame(page)
+    to_page = Frame(page)
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     loose = raw.FS_RECTF()
 
@@ -86,14 +93,70 @@ def _words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> list[Word]:
             elif first[3] - first[1] > 1.4 * (last[3] - last[1]):
                 first = (first[0], last[1], first[2], last[3])
             edges = (min(first[0], last[0]), min(first[1], last[1]), max(first[2], last[2]), max(first[3], last[3]))
-            text = _join(characters[begin:i])
-            words.append(Word(text, *edges, 0.0, bold, to_page.shown(edges), line))
+            pieces = _pieces(handle, begin, i)
+            if len(pieces) > 1:
+                text, edges = _with_scripts(handle, pieces, characters, edges, box, quarter)
+            else:
+                text = _join(characters[begin:i])
+            name = _font_name(handle, begin).rpartition("+")[2]
+            if is_symbol_font(name):
+                text = "".join(glyph(name, ord(character)) or character for character in text)
+            undecoded = raw.FPDFText_HasUnicodeMapError(handle, begin) == 1
+            words.append(Word(text, *edges, 0.0, bold, to_page.shown(edges), line, pieces[0][2], undecoded))
             angles.append(quarter)
             begin = -1
         if symbol in "\r\n" and i < count and (symbol == "\n" or i + 1 >= count or characters[i + 1] != 10):
             line += 1
     _upright(words, angles, to_page)
     return words
+
+
+Box = tuple[float, float, float, float]
+
+
+def _pieces(handle: object, begin: int, end: int) -> list[tuple[int, int, int]]:
+    """Runs of characters of one text object: first, one past the last, address of the object."""
+    pieces: list[tuple[int, int, int]] = []
+    for i in range(begin, end):
+        made = ctypes.cast(raw.FPDFText_GetTextObject(handle, i), ctypes.c_void_p).value or 0
+        if pieces and pieces[-1][2] == made:
+            pieces[-1] = (pieces[-1][0], i + 1, made)
+        else:
+            pieces.append((i, i + 1, made))
+    return pieces
+
+
+_origin_x, _origin_y = ctypes.c_double(), ctypes.c_double()
+
+
+def _with_scripts(
+    handle: object, pieces: list[tuple[int, int, int]], characters: list[int], edges: Box, box: Callable[[int], Box], quarter: int
+) -> tuple[str, Box]:
+    """Text of a word drawn in several steps, what is small and raised or lowered set apart; and its box without them."""
+    parts: list[Part] = []
+    base: tuple[float, float, Box] | None = None  # height and baseline of what stands on the line
+    top, bottom = edges[3], edges[1]
+    for number, (first, last, _) in enumerate(pieces):
+        edge = box(first)
+        height = edge[3] - edge[1]
+        raw.FPDFText_GetCharOrigin(handle, first, _origin_x, _origin_y)
+        baseline = _origin_y.value
+        text = _join(characters[first:last]) if last == pieces[-1][1] else _join([*characters[first:last], 0x20])[:-1]
+        script = ""
+        if base is not None and quarter == 0 and last - first <= 6 and 0.35 * base[0] < height < 0.85 * base[0]:
+            rise = baseline - base[1]
+            script = "sup" if rise > 0.12 * base[0] else "sub" if rise < -0.08 * base[0] else ""
+        following = _character(characters[pieces[number + 1][0]]) if number + 1 < len(pieces) else ""
+        if script == "sup" and following in ("/", "⁄"):  # a fraction
+            text, script = (" " if parts and parts[-1][0][-1:].isdigit() else "") + text, ""
+        elif script == "sub" and parts and parts[-1][0].endswith(("/", "⁄")):
+            script = ""
+        elif not script:
+            base = (height, baseline, edge) if base is None or height > 0.5 * base[0] else base
+        parts.append((text, script))
+    if base is not None and any(script for _, script in parts):
+        bottom, top = base[2][1], base[2][3]
+    return joined(parts), (edges[0], bottom, edges[2], top)
 
 
 _name_buffer = ctypes.create_string_buffer(96)
@@ -117,7 +180,7 @@ def _join(codes: list[int]) -> str:
     return text
 
 
-class _Frame:
+class Frame:
     """From the page's own coordinates to those of the page as shown, with y downwards."""
 
     def __init__(self, page: pdfium.PdfPage) -> None:
@@ -136,7 +199,7 @@ class _Frame:
         return self.top - y1, self.right - x1, self.top - y0, self.right - x0
 
 
-def _upright(words: list[Word], angles: list[int], frame: _Frame) -> None:
+def _upright(words: list[Word], angles: list[int], frame: Frame) -> None:
     """Put the words into the frame in which most of them read from left to right."""
     if not words:
         return
