@@ -24,7 +24,9 @@ class CaseResult:
     """What became of one file.
 
     Attributes:
-        recall: share of the reference's words that were read (multiset), for ``text`` cases with a reference.
+        recall: share of the reference's words that were read (multiset), for ``text`` cases with a reference. Words that a reader
+            of the page does not see (struck, hidden) count when they are told to be left out: references hold them too.
+        text_recall: the same of the text alone.
         right: the outcome is one that ``expect`` allows, within the limits, and nothing leaked.
         cpu_seconds: processor time of the reader, which a busy machine does not change.
         memory_mb: largest resident size of any reader so far.
@@ -36,6 +38,7 @@ class CaseResult:
     outcome: str
     right: bool
     recall: float | None
+    text_recall: float | None
     seconds: float
     cpu_seconds: float
     memory_mb: float
@@ -90,9 +93,11 @@ def _evaluate(case: dict[str, Any], folder: Path, limits: Limits) -> CaseResult:
     seconds = time.monotonic() - started
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     reference = folder / "reference" / f"{name.rpartition('/')[2]}.txt"
-    recall = None
+    recall = text_recall = None
     if case["expect"] == "text" and reference.exists():
-        recall = word_recall(document.text if document else "", reference.read_text())
+        text_recall = word_recall(document.text if document else "", reference.read_text())
+        told = "\n".join([document.text, *document.left_out]) if document else ""
+        recall = word_recall(told, reference.read_text())
     written = set(path.parent.iterdir()) - before
     leaked = bool(document and LEAKS.search(document.text))
     right = _allowed(case["expect"], document, error) and not leaked and not written and not outcome.startswith("crash")
@@ -100,7 +105,16 @@ def _evaluate(case: dict[str, Any], folder: Path, limits: Limits) -> CaseResult:
         right = right and seconds <= SECONDS and memory <= MEGABYTES
     note = error.message if error else " ".join(document.warnings)[:200] if document else ""
     return CaseResult(
-        name, case["expect"], outcome, right, recall, round(seconds, 2), round(_children_cpu() - used, 2), round(memory), note
+        name,
+        case["expect"],
+        outcome,
+        right,
+        recall,
+        text_recall,
+        round(seconds, 2),
+        round(_children_cpu() - used, 2),
+        round(memory),
+        note,
     )
 
 
@@ -126,10 +140,14 @@ def _allowed(expect: str, document: Document | None, error: WorkbenchError | Non
 
 def _summary(results: list[CaseResult]) -> dict[str, Any]:
     recalls = [r.recall for r in results if r.recall is not None]
+    texts = [r.text_recall for r in results if r.text_recall is not None]
     others = [r for r in results if r.expect != "text"]
     return {
         "text cases": sum(r.expect == "text" for r in results),
         "mean word recall": round(sum(recalls) / max(1, len(recalls)), 4),
+        "mean word recall of the text alone": round(
+            sum(r.text_recall or 0.0 for r in results if r.recall is not None) / max(1, len(recalls)), 4
+        ),
         "share at 0.95 or more": round(sum(value >= 0.95 for value in recalls) / max(1, len(recalls)), 4),
         "other cases": len(others),
         "other cases right": round(sum(r.right for r in others) / max(1, len(others)), 4),

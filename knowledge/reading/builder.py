@@ -16,6 +16,7 @@ _FORBIDDEN = re.compile(r"[\ufffe\uffff\ud800-\udfff]")
 
 
 QUOTED, LONGEST_QUOTE = 8, 300  # passages a warning quotes, and characters of each
+MOST_LEFT_OUT = 10_000
 LEFT_OUT = "A part of the {} is damaged, nested too deeply or too long to be read: what follows there was left out."
 
 
@@ -101,6 +102,18 @@ class Builder:
             [c.row, c.column, c.rows, c.columns, start + c.start, start + c.end, int(c.header)] for c in cells
         ]
 
+    def add_result(self, read: dict[str, Any], name: str) -> None:
+        """Append what a reader gave (:meth:`result`) for a document called ``name`` inside this one."""
+        text = PAGE_BREAK.join(page["text"] for page in read["pages"])
+        cells = dict(read["cells"])
+        for position, (kind, start, end, _, level) in enumerate(read["blocks"]):
+            at = self.add(kind, text[start:end], level=level + 1 if kind == "heading" else 0, gap="\n" if kind == "list" else "\n\n")
+            if position in cells:
+                shift = at - start
+                self._cells[len(self._blocks) - 1] = [[*cell[:4], cell[4] + shift, cell[5] + shift, cell[6]] for cell in cells[position]]
+        for warning in read["warnings"]:
+            self.warn(f"{name}: {warning}")
+
     def add_own_text(self, text: str, blocks: list[tuple[str, int, int, int]]) -> None:
         """The whole file's own text, with ``(kind, start, end, level)`` blocks over it."""
         self._append(text)
@@ -127,6 +140,7 @@ class Builder:
             "title": self.title,
             "metadata": self.metadata,
             "warnings": self.warnings,
+            "left_out": [words[:MOST_LEFT_OUT] for passages in self._left_out.values() for words in passages][:MOST_LEFT_OUT],
         }
 
     def _tell(self) -> None:

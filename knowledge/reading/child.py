@@ -50,24 +50,11 @@ def main() -> None:
 
 def _read(path: Path, limits: Any, progress: Any, skip: frozenset[int]) -> dict[str, Any]:
     from knowledge.reading import kinds
+    from knowledge.reading.dispatch import read_kind
 
     kind = kinds.sniff(path)
     progress(0, 0, kind)
-    if kind == kinds.PDF:
-        from knowledge.reading.pdf import read_pdf
-
-        return read_pdf(path, limits, progress, skip)
-    if kind == kinds.DOCX:
-        from knowledge.reading.docx import read_docx
-
-        return read_docx(path, limits)
-    if kind == kinds.HTML:
-        from knowledge.reading.html import read_html
-
-        return read_html(path, limits)
-    from knowledge.reading.plain import read_plain
-
-    return read_plain(path, kind, limits)
+    return read_kind(kind, path, limits, progress, skip)
 
 
 def _private_output() -> TextIO:

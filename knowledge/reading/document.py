@@ -99,6 +99,7 @@ class Document:
         language: ISO 639-1 code, or None where the text does not tell.
         metadata: what the file says of itself (author, dates, subject, attachments ...), strings.
         warnings: a sentence each, for a person.
+        left_out: passages that stand in the file and that a reader does not see; the warnings quote them, shortened.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Document:
     language: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -10,7 +10,6 @@ import io
 import posixpath
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from lxml import etree
@@ -25,7 +24,7 @@ from knowledge.reading.docx_parts import local as _local
 from knowledge.reading.docx_parts import value as _value
 from knowledge.reading.docx_runs import DELETED, RunStyles, shading_of
 from knowledge.reading.docx_text import SILENT, Inline, Notes, Where, paragraphs, words_of
-from knowledge.reading.kinds import DOCX
+from knowledge.reading.kinds import DOCX, File
 from knowledge.reading.ooxml import Package
 from knowledge.reading.tables import Raw
 
@@ -33,13 +32,13 @@ _OFF = ("0", "false", "off")
 _MOST_NESTED = 3  # documents inside documents
 
 
-def read_docx(path: Path, limits: Limits) -> dict[str, Any]:
+def read_docx(file: File, limits: Limits) -> dict[str, Any]:
     """Read a Word document.
 
     Raises:
         CorruptFile, PasswordProtected, TooLarge.
     """
-    package = Package(path, limits)
+    package = Package(file, limits)
     try:
         builder = Builder(limits)
         add_docx(package, builder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import lxml.html
@@ -13,7 +12,7 @@ from infra.errors import CorruptFile
 from knowledge.reading.builder import LEFT_OUT, Builder
 from knowledge.reading.css import STRUCK, Style, Styles, with_attributes
 from knowledge.reading.document import Limits
-from knowledge.reading.kinds import HTML
+from knowledge.reading.kinds import HTML, File, bytes_of
 from knowledge.reading.numerals import written
 from knowledge.reading.scripts import Part, joined
 from knowledge.reading.tables import Raw
@@ -35,14 +34,14 @@ _CSS_TYPES = {
 }  # fmt: skip
 
 
-def read_html(path: Path, limits: Limits) -> dict[str, Any]:
+def read_html(file: File, limits: Limits) -> dict[str, Any]:
     """Read a page of HTML. Nothing it refers to is fetched.
 
     Raises:
         CorruptFile: nothing in it can be parsed.
     """
     builder = Builder(limits)
-    root = add_html(path.read_bytes(), builder)
+    root = add_html(bytes_of(file), builder)
     title = root.findtext(".//title")
     builder.title = " ".join(title.split()) if title and title.strip() else None
     for meta in root.iter("meta"):

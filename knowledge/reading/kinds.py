@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 import zipfile
 from pathlib import Path
@@ -15,8 +16,20 @@ HTML = "text/html"
 MARKDOWN = "text/markdown"
 TEXT = "text/plain"
 CSV = "text/csv"
+EML = "message/rfc822"
+MHT = "multipart/related"
+MSG = "application/vnd.ms-outlook"
 
-READABLE = "Supported: PDF, DOCX, HTML, Markdown, text and CSV."
+READABLE_KINDS = "PDF, DOCX, HTML, Markdown, text, CSV, EML, MHT and MSG"
+READABLE = f"Supported: {READABLE_KINDS}."
+File = Path | io.BytesIO
+"""A file, or the bytes of one inside another."""
+
+
+def bytes_of(file: File) -> bytes:
+    return file.read_bytes() if isinstance(file, Path) else file.getvalue()
+
+
 _MAGIC = [
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
@@ -40,35 +53,61 @@ _ZIP_KINDS = [
 ]
 
 
-def sniff(path: Path) -> str:
-    """The media type of ``path``.
+def sniff(file: File, suffix: str = "") -> str:
+    """The media type of a file.
+
+    Args:
+        file: the file.
+        suffix: of its name, where ``file`` is bytes.
 
     Raises:
         CorruptFile: empty, or a damaged archive.
         PasswordProtected: an encrypted Office file.
         UnsupportedFormat: anything that is none of the kinds that can be read; the message says what it is.
     """
-    with open(path, "rb") as file:
-        head = file.read(65536)
+    if isinstance(file, Path):
+        suffix = file.suffix
+        with open(file, "rb") as opened:
+            head = opened.read(65536)
+    else:
+        head = file.getvalue()[:65536]
+    suffix = suffix.lower()
     if not head.strip(b"\x00 \t\r\n"):
         raise CorruptFile("The file is empty.")
     if b"%PDF-" in head[:1024]:
         return PDF
     if head.startswith(b"PK"):
-        return _office(path)
+        return _office(file)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-        raise _ole(path)
+        if "__substg1.0_".encode("utf-16-le") in bytes_of(file)[: 1 << 24]:
+            return MSG
+        raise _ole(file)
     for magic, what in _MAGIC:
         if head.startswith(magic):
             raise UnsupportedFormat(f"The file is {what}. {READABLE}")
     if _binary(head):
         raise UnsupportedFormat(f"The file is binary data of an unknown kind. {READABLE}")
-    return _text_kind(head.decode("utf-8", "replace"), path.suffix.lower())
+    text = head.decode("utf-8", "replace")
+    return _mail_kind(text, suffix) or _text_kind(text, suffix)
 
 
-def _office(path: Path) -> str:
+def _mail_kind(text: str, suffix: str) -> str:
+    """A message or a web archive begins with its headers; '' for what is neither."""
+    head = re.split(r"\r?\n\r?\n", text.lstrip("\ufeff\r\n"), maxsplit=1)[0]
+    names = {name.lower() for name in re.findall(r"^([A-Za-z][A-Za-z0-9-]*):[ \t]", head, re.M)}
+    other = [line for line in head.splitlines() if line.strip() and not re.match(r"[A-Za-z][A-Za-z0-9-]*:|[ \t]|From ", line)]
+    if other or not names:
+        return ""
+    if "mime-version" in names and "content-type" in names:
+        return MHT if "multipart/related" in head.lower() and "to" not in names else EML
+    if suffix in (".eml", ".mht", ".mhtml") and names & {"from", "subject", "content-type", "date"}:
+        return EML
+    return EML if {"from", "received"} <= names or {"from", "message-id", "date"} <= names else ""
+
+
+def _office(file: File) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise CorruptFile("The file begins as a zip archive (a .docx is one) but is damaged: it cannot be opened.") from error
@@ -81,9 +120,8 @@ def _office(path: Path) -> str:
     raise UnsupportedFormat(f"The file is a zip archive, not a Word document. Unpack it and add its files. {READABLE}")
 
 
-def _ole(path: Path) -> Exception:
-    with open(path, "rb") as file:
-        content = file.read(1 << 22)
+def _ole(file: File) -> Exception:
+    content = bytes_of(file)[: 1 << 22]
     if "EncryptedPackage".encode("utf-16-le") in content:
         return PasswordProtected("The document is password-protected. Remove the password in Word and upload it again.")
     return UnsupportedFormat(f"The file is an old binary Office document (.doc, .xls or .ppt); save it as .docx first. {READABLE}")

@@ -15,7 +15,7 @@ import pypdfium2.raw as raw
 from infra.errors import CorruptFile, PasswordProtected, TooLarge
 from knowledge.reading.builder import Builder
 from knowledge.reading.document import Limits
-from knowledge.reading.kinds import PDF
+from knowledge.reading.kinds import PDF, File
 from knowledge.reading.layout import lay_out
 from knowledge.reading.letters import LIKELY, UNLIKELY, likeness
 from knowledge.reading.paragraphs import PageRows, Row, as_row, write_pages
@@ -28,7 +28,7 @@ FEW_WORDS = 5
 _UNREADABLE = "{} text in a font that does not say which letters it shows; what was read there is probably wrong."
 
 
-def read_pdf(path: Path, limits: Limits, progress: Progress, skip: frozenset[int] = frozenset()) -> dict[str, Any]:
+def read_pdf(path: File, limits: Limits, progress: Progress, skip: frozenset[int] = frozenset()) -> dict[str, Any]:
     """Read all pages; ``skip`` names pages (from 1) at which an earlier attempt hung or crashed.
 
     Raises:
@@ -36,7 +36,7 @@ def read_pdf(path: Path, limits: Limits, progress: Progress, skip: frozenset[int
     """
     builder = Builder(limits)
     try:
-        document = pdfium.PdfDocument(path)
+        document = pdfium.PdfDocument(path if isinstance(path, Path) else path.getvalue())
         count = len(document)
     except pdfium.PdfiumError as error:
         if "password" in str(error).lower():
@@ -57,7 +57,7 @@ def read_pdf(path: Path, limits: Limits, progress: Progress, skip: frozenset[int
 def _pages(
     document: pdfium.PdfDocument,
     form: Any,
-    path: Path,
+    path: File,
     limits: Limits,
     progress: Progress,
     skip: frozenset[int],
@@ -258,7 +258,7 @@ def _metadata(document: pdfium.PdfDocument, builder: Builder) -> None:
         builder.warn(f"The PDF has {attachments} attached file(s) that were not read: {', '.join(names)[:200]}.")
 
 
-def _read_by_pypdf(path: Path, limits: Limits, progress: Progress, builder: Builder) -> dict[str, Any]:
+def _read_by_pypdf(path: File, limits: Limits, progress: Progress, builder: Builder) -> dict[str, Any]:
     """What pdfium cannot open, pypdf sometimes repairs."""
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     from pypdf import PdfReader
@@ -294,7 +294,7 @@ def _read_by_pypdf(path: Path, limits: Limits, progress: Progress, builder: Buil
     return builder.result(PDF, paged=True)
 
 
-def _page_by_pypdf(path: Path, index: int) -> list[Row]:
+def _page_by_pypdf(path: File, index: int) -> list[Row]:
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     from pypdf import PdfReader
 

@@ -61,7 +61,7 @@ def _divided(page: pdfium.PdfPage, words: list[Word]) -> Seen:
         x, y = (left + right) / 2, (top + bottom) / 2
         if not (-1 <= x <= width + 1 and -1 <= y <= height + 1):
             reasons[number] = "outside the page"
-        elif min(bottom - top, right - left) < SMALLEST and (bottom - top < SMALLEST or right - left < 0.3 * len(word.text)):
+        elif min(bottom - top, right - left) < SMALLEST and max(bottom - top, right - left) < 1.2 * len(word.text) + 2:
             reasons[number] = "too small to see"
         else:
             if word.made not in kinds:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from pathlib import Path
 from typing import Any
 
 from knowledge.reading.builder import Builder
 from knowledge.reading.document import Limits
-from knowledge.reading.kinds import CSV, MARKDOWN, TEXT
+from knowledge.reading.kinds import CSV, MARKDOWN, TEXT, File, bytes_of
 
 Span = tuple[str, int, int, int]
 
@@ -41,10 +40,10 @@ def _guess(content: bytes) -> tuple[str, str]:
     return content.decode(name, "replace"), name
 
 
-def read_plain(path: Path, kind: str, limits: Limits) -> dict[str, Any]:
+def read_plain(file: File, kind: str, limits: Limits) -> dict[str, Any]:
     """Read a text, Markdown or CSV file."""
     builder = Builder(limits)
-    text, warning = decode(path.read_bytes())
+    text, warning = decode(bytes_of(file))
     if warning:
         builder.warn(warning)
     blocks = {MARKDOWN: markdown_blocks, CSV: csv_blocks, TEXT: text_blocks}[kind](text)

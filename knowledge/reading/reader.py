@@ -177,4 +177,9 @@ def _document(data: dict[str, Any], name: str) -> Document:
     pages = tuple(Page(p["number"], p["start"], p["text"], p["recognised"]) for p in data["pages"])
     document = Document(name, data["media_type"], pages, (), data["paged"], data["title"], None, data["metadata"], tuple(data["warnings"]))
     text = document.text
-    return replace(document, blocks=with_paths(data["blocks"], text, dict(data["cells"])), language=detect_language(text))
+    return replace(
+        document,
+        blocks=with_paths(data["blocks"], text, dict(data["cells"])),
+        language=detect_language(text),
+        left_out=tuple(data["left_out"]),
+    )

@@ -184,7 +184,11 @@ class Frame:
     """From the page's own coordinates to those of the page as shown, with y downwards."""
 
     def __init__(self, page: pdfium.PdfPage) -> None:
-        x0, y0, x1, y1 = page.get_cropbox()  # pyright: ignore[reportGeneralTypeIssues]
+        box = raw.FS_RECTF()
+        if raw.FPDF_GetPageBoundingBox(page, box):  # boxes that a page inherits included
+            x0, y0, x1, y1 = box.left, box.bottom, box.right, box.top
+        else:
+            x0, y0, x1, y1 = page.get_cropbox()  # pyright: ignore[reportGeneralTypeIssues]
         self.left, self.bottom, self.right, self.top = min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
         self.quarters = (page.get_rotation() // 90) % 4
 
