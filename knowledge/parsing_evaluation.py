@@ -145,9 +145,7 @@ def _summary(results: list[CaseResult]) -> dict[str, Any]:
     return {
         "text cases": sum(r.expect == "text" for r in results),
         "mean word recall": round(sum(recalls) / max(1, len(recalls)), 4),
-        "mean word recall of the text alone": round(
-            sum(r.text_recall or 0.0 for r in results if r.recall is not None) / max(1, len(recalls)), 4
-        ),
+        "mean word recall of the text alone": round(sum(texts) / max(1, len(texts)), 4),
         "share at 0.95 or more": round(sum(value >= 0.95 for value in recalls) / max(1, len(recalls)), 4),
         "other cases": len(others),
         "other cases right": round(sum(r.right for r in others) / max(1, len(others)), 4),
