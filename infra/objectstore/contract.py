@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 from abc import ABC, abstractmethod
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from infra.errors import Conflict, InvalidInput, NotFound
+from infra.errors import InvalidInput
 
 CHUNK = 1 << 20
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -95,18 +94,6 @@ class ObjectStore(ABC):
         """The object's bytes, digest checked."""
         with self.open(bucket, key) as stream:
             return stream.read()
-
-    def put_hashed(
-        self, bucket: str, path: Path, *, prefix: str = "", suffix: str = "", media_type: str = "application/octet-stream"
-    ) -> ObjectInfo:
-        """Store an immutable file under the sha256 of its content; what is there already is not written again."""
-        key = f"{prefix}{file_sha256(path)}{suffix}"
-        with contextlib.suppress(NotFound):
-            return self.info(bucket, key)
-        try:
-            return self.put(bucket, key, path, media_type=media_type, replace=False)
-        except Conflict:
-            return self.info(bucket, key)
 
 
 def check_key(key: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from typing import Any
 
@@ -141,12 +139,3 @@ def csv_blocks(text: str) -> list[Span]:
     """One table; a row whose quoted cell runs over several lines is still inside it."""
     end = len(text.rstrip())
     return [("table", 0, end, 0)] if end else []
-
-
-def csv_rows(text: str) -> list[list[str]]:
-    """Cells of a CSV text, its delimiter found by content."""
-    try:
-        dialect = csv.Sniffer().sniff(text[:8192], delimiters=",;\t|")
-    except csv.Error:
-        dialect = csv.excel  # type: ignore[assignment]
-    return list(csv.reader(io.StringIO(text), dialect))

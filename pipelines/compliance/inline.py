@@ -16,7 +16,7 @@ from infra.objectstore.contract import file_sha256
 from infra.settings import Settings
 from knowledge.library import StoredChunks, find_collection
 from knowledge.requirements import Policy, read_requirements_file
-from pipelines.compliance import requirement_rows as rows
+from pipelines import requirement_rows as rows
 from pipelines.compliance.contract import ComplianceReport
 from pipelines.compliance.files import FILES, write_file
 from pipelines.compliance.pipeline import PIPELINE

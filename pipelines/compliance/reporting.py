@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from knowledge.requirements.contract import Policy, Requirement
-from pipelines.compliance.contract import ComplianceReport, Evidence, OwnObligation, Probabilities, RequirementVerdict, Verdict
+from pipelines.compliance.contract import ComplianceReport, Evidence, OwnObligation, Probabilities, RequirementVerdict
 from pipelines.compliance.scoring import grade
 from serving.registry.versions import ModelRef
 
@@ -49,9 +48,3 @@ def verdict_of(said: Mapping[str, Any], requirement: Requirement) -> Requirement
         tuple(Evidence.from_dict(one) for one in said["evidence"]),
         said["reviewed"],
     )
-
-
-def with_reviews(report: ComplianceReport, reviewed: Mapping[str, Verdict]) -> ComplianceReport:
-    """The report after reviews (requirement id to verdict): score and risk follow."""
-    verdicts = tuple(replace(one, reviewed=reviewed.get(one.requirement.id, one.reviewed)) for one in report.requirements)
-    return replace(report, requirements=verdicts, grade=grade(verdicts))

@@ -51,7 +51,7 @@ async def extract(context: StageContext, state: State) -> State:
     """Requirements out of the policies among the documents; of a collection that keeps requirements, out of all of them."""
     from infra.database import Database
     from knowledge.library import StoredChunks
-    from pipelines.compliance.requirement_rows import count_extracted, extract_new
+    from pipelines.requirement_rows import count_extracted, extract_new
 
     begun = time.perf_counter()
     collection = str(context.input["collection"])

@@ -15,9 +15,8 @@ from infra.database import Database, as_utc
 from infra.database.tables import AnalysisJob, AnalysisResult, JobEvent, Notification, now
 from infra.database.tables_knowledge import KbDocument
 from infra.errors import Cancelled, NotFound, WorkbenchError
+from pipelines.jobs import ENDED, LIVE
 
-LIVE = ("queued", "running")
-ENDED = ("done", "failed", "cancelled")
 QUIET = "quiet"  # in a job's options: it is one of many (a cohort), and tells nobody of itself
 
 

@@ -21,8 +21,9 @@ from infra.database.tables import AnalysisJob, JobEvent, User, new_id
 from infra.errors import Conflict, InvalidInput, NotFound, StorageFull, Unavailable
 from infra.settings import Settings
 from infra.telemetry import correlation_id, logger
+from pipelines.jobs import ENDED
 from pipelines.jobs.catalog import CATALOG, Catalog
-from pipelines.jobs.job_store import ENDED, JobStore
+from pipelines.jobs.job_store import JobStore
 from pipelines.jobs.workflows import FROM_STAGE, Workflows
 
 log = logger(__name__)

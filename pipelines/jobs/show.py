@@ -7,8 +7,8 @@ from typing import Any
 
 from infra.errors import all_errors
 from infra.settings import Jobs
+from pipelines.jobs import ENDED, LIVE
 from pipelines.jobs.definition import Pipeline
-from pipelines.jobs.job_store import ENDED, LIVE
 from pipelines.jobs.retry import RetryPolicy
 
 # What any stage may end with, besides what it declares.

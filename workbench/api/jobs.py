@@ -19,9 +19,6 @@ from workbench.api.uploads import Someone
 from workbench.services.context import Services
 from workbench.services.results import find_job
 
-LAST = ("done", "failed", "cancelled")
-
-
 Role = Literal["segmentation", "vlm", "llm", "embedding", "entailment"]
 
 

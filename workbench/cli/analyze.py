@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.jobs import ENDED
 from workbench.cli.output import AsJson, Home, Profile, note, refusals
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 FILES = ("segmentation.nii.gz", "report.json", "report.pdf", "overlay.png")
 MORE = ("segmentation.dcm",)  # where the scan was a DICOM series
-ENDED = ("done", "failed", "cancelled")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,14 +55,15 @@ def analyze(
     scan = scans[0]
     with refusals(as_json):
         from infra.settings import load_settings
-        from workbench.cli.report_text import report_text
         from workbench.cli.running import find_running
+        from workbench.services.report_text import report_text
 
         settings = load_settings(home=home, profile=profile)
         if study and out is not None:
             from workbench.cli.study import study_of, study_text
 
-            result = study_of(scans, out, settings, find_running(settings), Progress())
+            client = find_running(settings)
+            result = study_of(scans, out, settings, functools.partial(analyze_remote, client) if client else None, Progress())
             print(result.model_dump_json() if as_json else f"{study_text(result)}\nFiles: {out}")
             return
         found = None

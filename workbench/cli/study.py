@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,17 +11,20 @@ from workbench.cli.output import note
 if TYPE_CHECKING:
     from infra.settings import Settings
     from pipelines.imaging.study import Study
-    from workbench.cli.analyze import Progress
-    from workbench.cli.running import Client
+
+    Remote = Callable[[Path, Path, Callable[[float, str], None]], object]
 
 
-def study_of(scans: list[Path], out: Path, settings: Settings, client: Client | None, progress: Progress) -> Study:
+def study_of(scans: list[Path], out: Path, settings: Settings, remote: Remote | None, progress: Callable[[float, str], None]) -> Study:
     """Analyse each, and bring them together.
+
+    Args:
+        remote: analyses a scan into a folder by the running workbench; None where none runs.
 
     Raises:
         WorkbenchError: a scan cannot be used, or does not show the same head.
     """
-    if client is None:
+    if remote is None:
         from infra.telemetry import configure_logging
         from pipelines.imaging.study import analyze_study
 
@@ -29,12 +33,11 @@ def study_of(scans: list[Path], out: Path, settings: Settings, client: Client | 
         return analyze_study(scans, out, settings=settings, told=lambda name, share, text: progress(share, f"{name}: {text}"))
     from pipelines.imaging.study import merge_study
     from pipelines.imaging.study.inline import naming, sequence_folders
-    from workbench.cli.analyze import analyze_remote
 
     folders = sequence_folders(scans, out)
     for scan, (name, folder) in zip(scans, folders.items(), strict=True):
         with naming(name):
-            analyze_remote(client, scan, folder, lambda share, text, name=name: progress(share, f"{name}: {text}"))
+            remote(scan, folder, lambda share, text, name=name: progress(share, f"{name}: {text}"))
     return merge_study(folders, out)
 
 

@@ -12,7 +12,8 @@ from pipelines.imaging.cohort.page import quality_page
 from pipelines.imaging.cohort.table import measurements_csv
 from pipelines.imaging.cohort.thumbnail import thumbnail
 from pipelines.imaging.report import Report
-from workbench.services.cohorts import LIVE, CohortRow, CohortView, show_cohort
+from pipelines.jobs import LIVE
+from workbench.services.cohorts import CohortRow, CohortView, show_cohort
 from workbench.services.context import Services
 from workbench.services.results import artifact_info
 

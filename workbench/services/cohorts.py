@@ -17,10 +17,10 @@ from infra.database.tables import AnalysisJob, AnalysisResult, Upload, User
 from infra.database.tables_cohorts import Cohort, CohortScan
 from infra.errors import Conflict, NotFound
 from pipelines.imaging.cohort.keys import work_key
+from pipelines.jobs import LIVE
 from pipelines.jobs.job_store import QUIET
 from workbench.services.context import Services
 
-LIVE = ("queued", "running")
 MOST_AGAIN = 50  # how often one content may be begun anew before its last job is taken as it is
 
 

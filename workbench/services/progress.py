@@ -9,9 +9,8 @@ from datetime import datetime
 from infra.database import as_utc
 from infra.database.tables import AnalysisJob, JobEvent, User, now
 from infra.errors import NotFound
+from pipelines.jobs import LIVE
 from workbench.services.context import Services
-
-LIVE = ("queued", "running")
 
 
 @dataclass(frozen=True)

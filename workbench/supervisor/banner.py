@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from infra.datafolder import DataFolder
+from pipelines.jobs import ENDED
 from workbench.services.addresses import job_page
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ DOCUMENT = "pellworth"
 DOCUMENT_KEY = "first-document"
 READING = 180.0
 """Seconds that the starter policies may take to be read before the document is checked against them."""
-ENDED = ("done", "failed", "cancelled")
 
 
 class Banner:
@@ -53,7 +53,7 @@ class Banner:
             await self._check_document()
 
     async def _run_sample(self) -> None:
-        from workbench.cli.report_text import report_text
+        from workbench.services.report_text import report_text
 
         self._say("First start: analysing the bundled sample (the MNI152 template)")
         status, job = await self._ask("/imaging/analyze", post={"sample": SAMPLE}, key=KEY, seconds=120)

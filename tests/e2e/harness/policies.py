@@ -23,7 +23,6 @@ from knowledge.requirements import Policy, Requirement
 from pipelines.compliance.contract import ComplianceReport, Evidence, OwnObligation, Probabilities, RequirementVerdict, Verdict
 from pipelines.compliance.pipeline import PIPELINE
 from pipelines.compliance.records import keep_analysis
-from pipelines.compliance.requirement_rows import policy_of
 from pipelines.compliance.samples import COLLECTION, DESCRIPTION, POLICIES, SAMPLES, policy_clause, write_sample
 from pipelines.compliance.scoring import grade
 from pipelines.compliance.stages import DOCUMENT, text_key
@@ -31,6 +30,7 @@ from pipelines.ingestion import open_knowledge
 from pipelines.jobs.definition import StageContext
 from pipelines.jobs.inline import run_inline
 from pipelines.jobs.job_store import JobStore
+from pipelines.requirement_rows import policy_of
 from serving.entailment.overlap import stems
 from serving.registry.versions import ModelRef
 from serving.roles import Roles

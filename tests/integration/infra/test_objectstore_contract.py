@@ -130,13 +130,6 @@ def test_two_writers_at_once_leave_one_whole_object(store):
     assert store.get("b", "same") in contents
 
 
-def test_hashed_objects_are_written_once(store, tmp_path):
-    (tmp_path / "f").write_bytes(b"content")
-    first = store.put_hashed("b", tmp_path / "f", prefix="scans/", suffix=".nii.gz")
-    assert first == store.put_hashed("b", tmp_path / "f", prefix="scans/", suffix=".nii.gz")
-    assert first.key == f"scans/{hashlib.sha256(b'content').hexdigest()}.nii.gz"
-
-
 class TestLocal:
     """What only the folder can show."""
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from workbench.cli import app
 from workbench.cli.jobs_client import whole_id
-from workbench.cli.report_text import report_text
 from workbench.cli.status import log_files
+from workbench.services.report_text import report_text
 
 run = CliRunner().invoke
 

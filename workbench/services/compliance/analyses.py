@@ -23,8 +23,8 @@ from knowledge.library.archives import read_document_archive
 from knowledge.reading import Document
 from knowledge.reading.picture_cache import forget_pictures
 from knowledge.requirements import Policy
+from pipelines import requirement_rows as rows
 from pipelines.compliance import records
-from pipelines.compliance import requirement_rows as rows
 from pipelines.compliance.contract import ComplianceReport, RequirementVerdict
 from pipelines.compliance.reading import folder_of
 from pipelines.compliance.stages import DOCUMENT

@@ -19,7 +19,7 @@ from infra.errors import InvalidInput, NotFound
 from knowledge.library import StoredChunks, find_collection
 from knowledge.requirements import MODALITIES, SEVERITIES, Requirement, read_requirements_file
 from knowledge.requirements.files import Line
-from pipelines.compliance import requirement_rows as rows
+from pipelines import requirement_rows as rows
 from workbench.accounts.audit import record
 from workbench.services.context import Services
 

@@ -17,9 +17,10 @@ from infra.database.tables_knowledge import Collection
 from infra.errors import Conflict, InvalidInput, NotFound, TooLarge
 from knowledge.library import collection_to_fill, find_collection
 from pipelines.ingestion.job_files import JobFile, JobFiles, clean_document_name
+from pipelines.jobs import LIVE
 from workbench.accounts.audit import record
 from workbench.services.context import Services
-from workbench.services.progress import LIVE, JobProgress, job_progress
+from workbench.services.progress import JobProgress, job_progress
 from workbench.services.results import find_job, find_result, open_artifact
 from workbench.services.uploads import find_upload, forget_uploads, save_upload
 

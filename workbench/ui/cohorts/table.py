@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from infra.database import as_utc
-from workbench.services.cohorts import LIVE, CohortCard, CohortRow, CohortView
+from pipelines.jobs import LIVE
+from workbench.services.cohorts import CohortCard, CohortRow, CohortView
 from workbench.ui.shared.formatting import escape, moment, number, plural
 from workbench.ui.shared.shell import chip, empty, progress_bar
 

@@ -9,9 +9,9 @@ import gradio as gr
 
 from infra.database.tables import User
 from infra.errors import NotFound, Unavailable
+from pipelines.jobs import LIVE
 from workbench.services import knowledge
 from workbench.services.context import Services
-from workbench.services.progress import LIVE
 from workbench.services.results import find_job
 from workbench.ui.knowledge.folder import ON_FOLDER, folder_html
 from workbench.ui.knowledge.html import (

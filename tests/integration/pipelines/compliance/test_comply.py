@@ -16,8 +16,8 @@ from infra.errors import InvalidInput, ModelMissing, NotFound
 from infra.settings import Settings
 from knowledge.library import StoredChunks, find_collection
 from knowledge.reading import Document
+from pipelines import requirement_rows as rows
 from pipelines.compliance import comply
-from pipelines.compliance import requirement_rows as rows
 from pipelines.compliance.files import FILES
 from pipelines.ingestion import KnowledgeClient, open_knowledge
 from serving.roles import Roles
