@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from knowledge.chunking.folding import folded
 from knowledge.chunking.sentences import sentence_spans
 from knowledge.chunking.tokens import TokenCounter
 from knowledge.reading.document import Block, Document
@@ -79,9 +80,9 @@ def chunk_document(document: Document, counter: TokenCounter, options: ChunkOpti
 
 
 def embedding_text(title: str | None, context: str, text: str) -> str:
-    """What the embedding model is given for a chunk: its title and headings, then its own text."""
+    """What is searched of a chunk, by words and by meaning: its title and headings, then its own text, folded."""
     head = " > ".join(part for part in (title, context) if part)
-    return f"{head}\n{text}" if head else text
+    return folded(f"{head}\n{text}" if head else text)
 
 
 def _sections(blocks: Sequence[Block]) -> Iterator[list[Block]]:

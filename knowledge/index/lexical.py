@@ -9,6 +9,7 @@ from typing import Any
 
 import tantivy
 
+from knowledge.chunking.folding import folded
 from knowledge.index.contract import Entry, Hit, Where
 
 STEMMERS = {
@@ -33,7 +34,7 @@ FIELDS = sorted({*(f"body_{stemmer}" for stemmer in STEMMERS.values()), "body_pl
 
 def plain_words(query: str) -> str:
     """``query`` without anything that a query language could take for syntax."""
-    return " ".join(re.sub(r"[^\w]+|_", " ", query.lower()).split()[:MOST_TERMS])
+    return " ".join(re.sub(r"[^\w]+|_", " ", folded(query).lower()).split()[:MOST_TERMS])
 
 
 class Words:

@@ -10,6 +10,7 @@ from knowledge.reading.document import Limits
 from knowledge.reading.kinds import CSV, MARKDOWN, TEXT, File, bytes_of
 
 Span = tuple[str, int, int, int]
+SHORT = 2000  # bytes
 
 
 def decode(content: bytes) -> tuple[str, str | None]:
@@ -31,6 +32,13 @@ def decode(content: bytes) -> tuple[str, str | None]:
 
 
 def _guess(content: bytes) -> tuple[str, str]:
+    # A short text tells little of its code page: the usual one of Windows before rare ones, unless it is mostly foreign letters.
+    letters = sum(chr(byte).isalpha() for byte in content[:SHORT])
+    if len(content) < SHORT and sum(byte >= 0xC0 for byte in content) <= 0.45 * max(1, letters):
+        try:
+            return content.decode("cp1252"), "cp1252"
+        except UnicodeDecodeError:
+            pass
     from charset_normalizer import from_bytes
 
     best = from_bytes(content[:200_000]).best()

@@ -54,7 +54,7 @@ def add(
 
 @app.command()
 def read(
-    file: Annotated[Path, typer.Argument(help="PDF, DOCX, HTML, Markdown, text or CSV.", exists=True, show_default=False)],
+    file: Annotated[Path, typer.Argument(help="PDF, DOCX, HTML, Markdown, text, CSV, EML, MHT or MSG.", exists=True, show_default=False)],
     as_json: AsJson = False,
 ) -> None:
     """What the reader gets from one file. Nothing is indexed."""
