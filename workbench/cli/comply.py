@@ -34,7 +34,7 @@ def comply(
         Path | None,
         typer.Option(
             "--requirements",
-            help="Instead of policies: CSV with id,text[,severity,topic,modality], or one per line.",
+            help="Instead of policies: CSV or XLSX with id,text[,severity,topic,modality], or one per line.",
             show_default=False,
         ),
     ] = None,

@@ -48,7 +48,8 @@ from workbench.ui.shared.stages import underway_html
 LEAD = """<div class="wb-lead"><h1>Document analysis</h1>
 <p>Check a contract, procedure or privacy policy against the requirements of your policies. Each requirement gets a verdict with
 evidence. Documents stay on this machine.</p></div>"""
-OWN = """<p class="wb-quiet">CSV with the columns id and text (optional: severity, topic, modality), or one requirement per line.
+OWN = """<p class="wb-quiet">CSV or Excel (XLSX) with the columns id and text
+(optional: severity, topic, modality), or one requirement per line.
 Upload it here first, then the document above. It replaces the policies.</p>"""
 NOTHING_CHECKED = "Upload one above, or try a sample; samples include their policies."
 SEVERITIES = ("All severities", "Critical", "High", "Medium", "Low")

@@ -69,7 +69,7 @@ def requirements_page(services: Services, blocks: gr.Blocks) -> None:
                 topic = gr.Textbox("", label="Topic", max_lines=1, max_length=200, min_width=140)
             write = gr.Button("Add", elem_id="write", size="md", variant="primary", scale=0, min_width=120)
         with gr.Accordion("Import requirements", open=False, visible=False, elem_id="import") as bring:
-            html('<p class="wb-quiet">CSV with the columns id and text (optional: severity, topic, modality), or one per line.</p>')
+            html('<p class="wb-quiet">CSV or XLSX: columns id, text (optional: severity, topic, modality); or one per line.</p>')
             file = gr.File(label="Requirements", show_label=False, height=110, elem_id="requirements-file", type="filepath")
     missing = html(visible=False)
     where = gr.Textbox(visible="hidden", label="Address")
