@@ -11,6 +11,8 @@ from serving.entailment.overlap import stems
 from serving.registry.versions import ModelRef
 from serving.roles.entailment import Entailment
 
+ENOUGH = 0.65
+"""Share of a claim's words that a passage on the same thing has."""
 NOT = re.compile(r"\b(?:not|never|no)\b", re.IGNORECASE)
 
 
@@ -41,6 +43,6 @@ class WordsEntailment:
     def _one(claim: str, passage: str) -> tuple[float, float, float]:
         wanted = stems(claim)
         share = len(wanted & stems(passage)) / max(1, len(wanted))
-        mentioned = 0.98 * share**2 + 0.01
+        mentioned = 0.98 * min(1.0, share / ENOUGH) ** 2 + 0.01
         same = bool(NOT.search(claim)) == bool(NOT.search(passage))
         return (mentioned * 0.97, mentioned * 0.03, 1 - mentioned) if same else (mentioned * 0.03, mentioned * 0.97, 1 - mentioned)

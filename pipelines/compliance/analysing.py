@@ -1,4 +1,4 @@
-"""One document against requirements: candidates, then the entailment model in batches, then verdicts."""
+"""One document against requirements: candidates, then the entailment models in batches, then verdicts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from knowledge.reading import Document
 from knowledge.requirements.contract import Requirement
 from knowledge.requirements.extraction import extract_requirements
 from knowledge.requirements.spans import spans_of
-from pipelines.compliance.calibration import Calibration, shipped
 from pipelines.compliance.candidates import embed, index_spans
+from pipelines.compliance.combiner import Combiner, combiner_for
 from pipelines.compliance.contract import OwnObligation, RequirementVerdict
 from pipelines.compliance.deciding import decide
 from pipelines.compliance.reading import Reader, Reading, Readings
@@ -47,7 +47,7 @@ async def analyse(
     *,
     versions: Mapping[str, str | None] | None = None,
     readings: Readings | None = None,
-    calibration: Calibration | None = None,
+    combiner: Combiner | None = None,
     told: Told | None = None,
 ) -> Analysed:
     """The verdict on each requirement.
@@ -55,15 +55,16 @@ async def analyse(
     Args:
         versions: role to version, of ``embedding`` and ``entailment``; by default the champions.
         readings: kept ones; by default everything is read.
+        combiner: by default the one that was fitted for the deciding reader.
         told: called as it goes on.
 
     Raises:
         ModelMissing: there is no embedding or entailment model.
     """
-    known, chosen = calibration or shipped(), versions or {}
+    chosen = versions or {}
     spans = await asyncio.to_thread(spans_of, document)
     texts = list(dict.fromkeys(requirement.text for requirement in requirements))
-    indexed = await index_spans(spans, roles, version=chosen.get("embedding"))
+    indexed = await index_spans(document.text, spans, roles, version=chosen.get("embedding"))
     vectors, _ = await embed(texts, roles, version=chosen.get("embedding"))
     reader = Reader(indexed, roles.require("entailment"), chosen.get("entailment"), readings)
     found: dict[str, Reading] = {}
@@ -72,14 +73,13 @@ async def analyse(
         if told:
             told(start, len(texts), part[0])
         found |= zip(part, await reader.read(part, vectors[start : start + len(part)]), strict=True)
-    verdicts = [
-        decide(one, [spans[row] for row in reading.rows], reading.probabilities, reading.search, known)
-        for one, reading in ((one, found[one.text]) for one in requirements)
-    ]
+    models = await reader.models()
+    known = combiner or combiner_for(models["decide"].digest)
+    verdicts = await asyncio.to_thread(lambda: [decide(one, spans, found[one.text], known) for one in requirements])
     own = await _own(document, vectors, texts, verdicts, roles, chosen.get("embedding"))
     if told:
         told(len(texts), len(texts), "")
-    return Analysed(tuple(verdicts), own, (indexed.model, await reader.model()), reader.pairs)
+    return Analysed(tuple(verdicts), own, tuple(dict.fromkeys((indexed.model, *models.values()))), reader.pairs)
 
 
 async def _own(

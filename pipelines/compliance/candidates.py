@@ -15,7 +15,7 @@ from serving.registry.versions import ModelRef
 from serving.roles import Roles
 
 READ = 60
-"""Spans that the entailment model reads for one requirement."""
+"""Spans that the ranking model reads for one requirement."""
 DENSE_WEIGHT = 0.6
 TEXTS_AT_ONCE = 512
 
@@ -25,11 +25,13 @@ class Indexed:
     """A document's spans, ready to be searched.
 
     Attributes:
+        text: of the document.
         vectors: float32 ``(spans, dimensions)``, unit length.
         words: which stems stand where.
         model: that gave the vectors.
     """
 
+    text: str
     spans: tuple[Span, ...]
     vectors: np.ndarray
     words: Overlap
@@ -44,10 +46,10 @@ class Indexed:
         return list(fuse(hits[0], hits[1], DENSE_WEIGHT).items())[:count]
 
 
-async def index_spans(spans: Sequence[Span], roles: Roles, *, version: str | None = None) -> Indexed:
-    """Embed a document's spans. Raises ModelMissing."""
+async def index_spans(text: str, spans: Sequence[Span], roles: Roles, *, version: str | None = None) -> Indexed:
+    """Embed the spans of a document with this text. Raises ModelMissing."""
     vectors, model = await embed([span.premise for span in spans], roles, version=version)
-    return Indexed(tuple(spans), vectors, Overlap([span.premise for span in spans]), model)
+    return Indexed(text, tuple(spans), vectors, Overlap([span.premise for span in spans]), model)
 
 
 async def embed(texts: Sequence[str], roles: Roles, *, version: str | None = None) -> tuple[np.ndarray, ModelRef]:

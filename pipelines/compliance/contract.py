@@ -25,10 +25,11 @@ class Evidence:
         page: from 1; None where the document has no pages.
         start, end: characters of the document's text; ``text`` is exactly what stands there.
         score: how strongly it is evidence on the requirement, for or against, 0 to 1 (no calibrated probability); the evidence's order.
-        entailed, contradicted: the entailment model's probabilities, after what :mod:`pipelines.compliance.differences` found.
-        decided: it is one of the spans that the verdict rests on.
+        entailed, contradicted: the entailment model's probabilities; of the best spans those of the deciding reader, which reads
+            them with their neighbours.
+        decided: it is one of the spans that the verdict rests on; the first one decided.
         heading: the path of headings that it was read with.
-        difference: what the span changes of the requirement ("30 days, not 60"), empty where that was not found.
+        difference: which quantity does not keep the requirement's limit ("30 days, not 60 days"), empty where that was not found.
     """
 
     page: int | None

@@ -1,4 +1,7 @@
-"""What the entailment model says of a requirement's candidates, and what it said before."""
+"""What two entailment models say of a requirement: a small one of every candidate, the deciding one of the best passages.
+
+Where only the small one is on the machine it does both. What was read before, with the same words and models, is not read again.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ import numpy as np
 from infra.errors import NotFound
 from infra.objectstore import ObjectStore
 from pipelines.compliance.candidates import Indexed
+from pipelines.compliance.passages import Passage, choose_passages
 from serving.registry.versions import ModelRef
-from serving.roles.entailment import EntailmentRole
+from serving.roles.entailment import DECIDING, EntailmentRole
 
-READ_AS = "2"
+READ_AS = "3"
 """Raise it when what is kept of a pair changes: readings kept before are then of no use."""
 
 
@@ -61,11 +65,21 @@ def digest_of(premise: str) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the entailment model said of one requirement: rows of spans, float64 ``(rows, 3)``, and the search's scores."""
+    """What was read for one requirement.
+
+    Attributes:
+        rows: of the spans that the ranking model has read, best found first.
+        probabilities: float64 ``(rows, 3)``: what it says of each.
+        search: float64 ``(rows,)``: the scores, 0 to 1, with which the search found them.
+        passages: those that the deciding reader has read.
+        read: float64 ``(passages, 3)``: what it says of each.
+    """
 
     rows: tuple[int, ...]
     probabilities: np.ndarray
     search: np.ndarray
+    passages: tuple[Passage, ...]
+    read: np.ndarray
 
 
 class Reader:
@@ -74,49 +88,67 @@ class Reader:
     Args:
         indexed: the document's spans.
         entailment: the role.
-        version: of its model; None is the champion.
+        version: of its model, for ranking and deciding; None takes the champion for ranking, and for deciding the reader that the
+            installation keeps for it, where it is there.
         readings: kept ones; None reads everything.
     """
 
     def __init__(self, indexed: Indexed, entailment: EntailmentRole, version: str | None, readings: Readings | None) -> None:
-        self._indexed, self._entailment, self._version, self._readings = indexed, entailment, version, readings
-        self._model: ModelRef | None = None
+        self._indexed, self._entailment, self._readings = indexed, entailment, readings
+        self._versions = {"rank": version, "decide": version or DECIDING}
+        self._models: dict[str, ModelRef] = {}
         self.pairs = 0
 
-    async def model(self) -> ModelRef:
-        """The model that serves, asked with one small pair: what was kept of another one is of no use."""
-        if self._model is None:
-            self._model = (await self._entailment.entail([(".", ".")], version=self._version)).model
-        return self._model
+    async def models(self) -> dict[str, ModelRef]:
+        """``rank`` and ``decide``: the models that serve, asked with one small pair: what was kept of another one is of no use."""
+        for step, version in self._versions.items():
+            if step not in self._models:
+                self._models[step] = (await self._entailment.entail([(".", ".")], version=version)).model
+        return self._models
 
     async def read(self, texts: Sequence[str], vectors: np.ndarray) -> list[Reading]:
-        """Requirements, with their vectors, float32 ``(texts, dimensions)``, in one call of the model."""
-        spans, digest = self._indexed.spans, (await self.model()).digest
-        candidates = [dict(self._indexed.candidates(text, vector)) if spans else {} for text, vector in zip(texts, vectors, strict=True)]
+        """Requirements, with their vectors, float32 ``(texts, dimensions)``, in one call of each model."""
+        spans, text = self._indexed.spans, self._indexed.text
+        candidates = [dict(self._indexed.candidates(one, vector)) if spans else {} for one, vector in zip(texts, vectors, strict=True)]
         rows = [tuple(found) for found in candidates]
-        readings = self._readings
-        kept = [await asyncio.to_thread(readings.find, text, digest) if readings else {} for text in texts]
-        names = [[digest_of(spans[row].premise) for row in found] for found in rows]
-        todo = [
-            (number, name, (text, spans[row].premise))
-            for number, text in enumerate(texts)
-            for row, name in zip(rows[number], names[number], strict=True)
-            if name not in kept[number]
-        ]
-        if todo:
-            answer = await self._entailment.entail([pair for _, _, pair in todo], version=self._version)
-            self.pairs += len(todo)
-            for (number, name, _), probabilities in zip(todo, answer.probabilities, strict=True):
-                kept[number][name] = [round(float(value), 6) for value in probabilities]
-        for number in {number for number, _, _ in todo}:
-            if readings:
-                current = {name: kept[number][name] for name in names[number]}
-                await asyncio.to_thread(readings.keep, texts[number], digest, current)
+        search = [np.array(list(found.values()), float) for found in candidates]
+        premises = [[spans[row].premise for row in found] for found in rows]
+        ranked = await self._ask("rank", texts, premises)
+        passages = [choose_passages(text, spans, *found) for found in zip(rows, ranked, search, strict=True)]
+        models = await self.models()
+        known: list[dict[str, np.ndarray]] = [{} for _ in texts]
+        if models["rank"].digest == models["decide"].digest:
+            known = [dict(zip(names, said, strict=True)) for names, said in zip(premises, ranked, strict=True)]
+        decided = await self._ask("decide", texts, [[one.premise for one in found] for found in passages], known)
         return [
-            Reading(
-                found,
-                np.array([kept[number][name] for name in names[number]], float).reshape(-1, 3),
-                np.array(list(candidates[number].values()), float),
-            )
-            for number, found in enumerate(rows)
+            Reading(found, said, scores, tuple(near), read)
+            for found, said, scores, near, read in zip(rows, ranked, search, passages, decided, strict=True)
+        ]
+
+    async def _ask(
+        self, step: str, texts: Sequence[str], premises: Sequence[Sequence[str]], known: Sequence[Mapping[str, np.ndarray]] | None = None
+    ) -> list[np.ndarray]:
+        """float64 ``(premises, 3)`` for each text; every pair that is not known is read once."""
+        model = f"{step} {(await self.models())[step].digest}"
+        readings = self._readings
+        kept = [await asyncio.to_thread(readings.find, text, model) if readings else {} for text in texts]
+        for number, found in enumerate(known or ()):
+            kept[number] |= {digest_of(premise): [float(value) for value in said] for premise, said in found.items()}
+        todo = {
+            (number, digest_of(premise)): (texts[number], premise)
+            for number, found in enumerate(premises)
+            for premise in found
+            if digest_of(premise) not in kept[number]
+        }
+        if todo:
+            answer = await self._entailment.entail(list(todo.values()), version=self._versions[step])
+            self.pairs += len(todo)
+            for (number, name), probabilities in zip(todo, answer.probabilities, strict=True):
+                kept[number][name] = [round(float(value), 6) for value in probabilities]
+        for number in {number for number, _ in todo}:
+            if readings:
+                current = {name: kept[number][name] for name in map(digest_of, premises[number])}
+                await asyncio.to_thread(readings.keep, texts[number], model, current)
+        return [
+            np.array([kept[number][digest_of(premise)] for premise in found], float).reshape(-1, 3) for number, found in enumerate(premises)
         ]

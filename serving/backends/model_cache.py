@@ -14,6 +14,7 @@ from infra.telemetry import logger
 from serving.backends.backend import Backend
 from serving.registry.versions import Catalogue, ModelRef, ModelVersion
 from serving.roles import missing_sentence
+from serving.roles.entailment import DECIDING
 
 log = logger("serving.model_cache")
 
@@ -57,7 +58,11 @@ class ModelCache:
 
     @contextlib.asynccontextmanager
     async def use(self, version: str | None = None) -> AsyncIterator[Any]:
-        """The loaded backend of a version (None: the champion), kept loaded while the block runs.
+        """The loaded backend of a version, kept loaded while the block runs.
+
+        Args:
+            version: its number; None is the champion, DECIDING the reader that decides on few passages (see
+                :mod:`serving.roles.entailment`).
 
         Raises:
             NotFound: there is no such version.
@@ -99,6 +104,8 @@ class ModelCache:
             if self._champion is None:
                 await self.refresh()
             version = str(self._champion)
+        elif version == DECIDING:
+            version = await self._deciding()
         found = self._loaded.get(version)
         if found and not found.backend.healthy():  # a thread of it died: a new one takes its place
             log.warning("model reloaded", role=self.role, version=version)
@@ -106,6 +113,13 @@ class ModelCache:
         entry = self._loaded.get(version) or await self._load(version)
         self._loaded.move_to_end(version)
         return entry
+
+    async def _deciding(self) -> str:
+        """The version that decides, as the catalogue names it; the champion where it names none."""
+        if self._champion is None or self._catalogue is None:
+            await self.refresh()
+        assert self._catalogue is not None
+        return self._catalogue.deciding.get(self.role, str(self._champion))
 
     async def _load(self, version: str) -> _Entry:
         async with self._locks.setdefault(version, asyncio.Lock()):

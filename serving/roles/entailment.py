@@ -15,6 +15,8 @@ from serving.registry.versions import ModelRef
 from serving.roles.role import Role
 
 ENTAILMENT_LABELS = ("entailed", "contradicted", "not_mentioned")
+DECIDING = "deciding"
+"""In place of a version's number: the reader that decides on few passages, where the installation has one; else the champion."""
 
 
 @dataclass(frozen=True)

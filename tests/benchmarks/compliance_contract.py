@@ -21,8 +21,9 @@ from knowledge.reading import read_document
 from knowledge.requirements import Policy, Requirement
 from knowledge.requirements.spans import spans_of
 from pipelines.compliance import comply
-from pipelines.evaluation.compliance import load_contracts
+from pipelines.evaluation.compliance_cases import contract_cases
 from pipelines.ingestion import open_knowledge
+from serving.entailment.data import Data
 from serving.local import local_roles
 from tests.benchmarks._rulebook import make_requirements
 
@@ -59,17 +60,19 @@ def main() -> None:
 def contracts(data: Path, folder: Path, count: int) -> tuple[list[Path], Policy, str]:
     """Files of contracts, the requirements, and where both are from."""
     try:
-        found, texts = load_contracts(data)
+        cases = contract_cases(data, Data(data), ("train", "tune", "held"))
     except NotFound:
         asked = make_requirements(SPANS)
         path = folder / "made.txt"
         path.write_text("\n\n".join(one.text.replace("must", "shall") for one in asked) + "\n")
         return [path], Policy("made", requirements=tuple(asked[:REQUIREMENTS])), f"a made contract ({data} is not there)"
-    middle = statistics.median(len(one.text) for one in found)
+    texts = {one.kind: one.requirement for one in cases}
+    found = {one.name: one.text for one in cases}
+    middle = statistics.median(map(len, found.values()))
     paths = []
-    for number, one in enumerate(sorted(found, key=lambda one: abs(len(one.text) - middle))[:count]):
-        paths.append(folder / f"{number}-{Path(one.name).stem}.txt")
-        paths[-1].write_text(one.text)
+    for number, name in enumerate(sorted(found, key=lambda name: abs(len(found[name]) - middle))[:count]):
+        paths.append(folder / f"{number}-{Path(name).stem}.txt")
+        paths[-1].write_text(found[name])
     policy = Policy("ContractNLI", requirements=tuple(Requirement(key, text) for key, text in texts.items()))
     return paths, policy, f"{len(paths)} development contracts"
 

@@ -144,43 +144,44 @@ def answers(
 
 @app.command()
 def compliance(
-    data: Data,
+    data: Annotated[
+        Path, typer.Option("--data", help="A folder laid out as ../shared/data.", exists=True, file_okay=False, show_default=False)
+    ],
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="pairs, units, contracts, bans, reader, samples or size; by default all.")
+    ] = None,
     contracts: Annotated[int, typer.Option(min=0, help="Maximum number of contracts; 0: all that were not used for training.")] = 0,
-    samples: Annotated[bool, typer.Option(help="Also evaluate the starter documents with planted breaches.")] = True,
-    fit: Annotated[bool, typer.Option("--fit", help="Refit the calibration and save it in the source tree.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps what the models read; a second run reads it from there.")] = None,
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,
 ) -> None:
-    """Verdicts and evidence on ContractNLI, calibration, time; and the breaches planted in the starter set's documents.
+    """Verdicts, calibration and evidence on pairs, thresholds, contracts and bans; the starter documents; time, memory and lines.
 
-    On contracts that the entailment model was not trained on. Uses the models of the running workbench if there is one, else
-    this process. Logged to MLflow where one is there.
+    Uses the models of the running workbench if there is one, else this process. Logged to MLflow where one is there. How evidence
+    becomes a verdict is fitted by `python -m pipelines.evaluation.compliance_fit`.
     """
+    from pipelines.evaluation.compliance import SETS
+
+    chosen = sets or list(SETS)
+    if unknown := set(chosen) - set(SETS):
+        raise typer.BadParameter(f"There is no set '{min(unknown)}'. There are: {', '.join(SETS)}.")
     with refusals(as_json):
         from infra.settings import load_settings
-        from pipelines.compliance.calibration import write_calibration
         from pipelines.evaluation.answers import split_of
         from pipelines.evaluation.compliance import evaluate_compliance
-        from pipelines.evaluation.compliance_samples import evaluate_samples
         from pipelines.evaluation.table import as_json as figures_json
         from pipelines.evaluation.table import as_metrics, as_table
         from pipelines.evaluation.tracking import log_figures
 
         settings = load_settings(home=home, profile=profile)
-        roles = _roles(settings)
-        rows, calibration, _ = asyncio.run(evaluate_compliance(data, roles, split_of(settings), limit=contracts, say=note))
-        if fit:
-            write_calibration(calibration)
-        if samples:
-            rows += asyncio.run(evaluate_samples(roles, say=note))
-        run = log_figures(settings, "compliance", as_metrics(rows), {"contracts": str(contracts), "samples": str(samples)})
+        work = evaluate_compliance(data, _roles(settings), split_of(settings), sets=chosen, limit=contracts, cache=cache, say=note)
+        rows = asyncio.run(work)
+        run = log_figures(settings, "compliance", as_metrics(rows), {"contracts": str(contracts), "sets": ",".join(chosen)})
         if as_json:
             show({"figures": figures_json(rows), "mlflow_run": run})
             return
         print(as_table(rows))
-        if run:
-            print(f"Logged to MLflow: run {run}")
 
 
 def _roles(settings: Any) -> Any:

@@ -3,7 +3,7 @@
 The labelled sets are from contracts and abstracts, which say a thing in its own terms; a network that saw only these looks for the
 words. A policy says "must not charge a fee", a procedure "the last statement comes with a deduction of ten euros"; and "a fee is never
 charged" has the ban's words and keeps it. None of the rules is one of the starter policies or of the bans that are measured
-(:mod:`pipelines.evaluation.compliance_rules`): what came near one of them was taken out before the training.
+(:mod:`pipelines.evaluation.compliance_cases`): what came near one of them was taken out before the training.
 """
 
 from __future__ import annotations

@@ -1,77 +1,96 @@
 import asyncio
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from infra.errors import NotFound
 from knowledge.requirements.spans import Span
+from pipelines.compliance.combiner import DEFAULT, shipped
 from pipelines.compliance.contract import Probabilities, RequirementVerdict
-from pipelines.compliance.samples import SAMPLES, PolicyClause
-from pipelines.evaluation.compliance import (
-    Read,
-    calibrate,
-    crossed,
-    evaluate_compliance,
+from pipelines.compliance.features import ADDRESSED, SATISFIED
+from pipelines.compliance.samples import POLICIES, SAMPLES, PolicyClause
+from pipelines.evaluation import compliance_fit
+from pipelines.evaluation.compliance import ban_rows, contract_rows, evaluate_compliance, pair_rows, size_rows, unit_rows
+from pipelines.evaluation.compliance_cases import (
+    BANS,
+    OTHERS,
+    PROHIBITIONS,
+    Case,
+    Measured,
+    ban_cases,
     evidence_precision,
-    left_out_rows,
-    probabilities,
-    verdict_rows,
+    read_cases,
+    read_or_load,
+    written_cases,
 )
-from pipelines.evaluation.compliance_samples import GOOD, breaches, negated_duty, of_clause, starter_requirements, worse_number
+from pipelines.evaluation.compliance_fit import balanced, card, crossed, fit_all, said_by
+from pipelines.evaluation.compliance_samples import of_clause, starter_requirements
 from pipelines.evaluation.table import Row, as_table
-from serving.entailment.corpora import described
-from serving.entailment.corpora.described import Rule
-from serving.entailment.corpora.examples import Split
+from serving.entailment import described, written
+from serving.entailment.data import Data
+from serving.entailment.examples import Split
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.entailers import WordsEntailment
 
-KEEPS, BREAKS, SILENT = [[0.95, 0.02, 0.03]], [[0.02, 0.95, 0.03]], [[0.02, 0.01, 0.97]]
+
+@pytest.fixture(autouse=True)
+def few_strengths(monkeypatch):
+    monkeypatch.setattr(compliance_fit, "STRENGTHS", (0.1, 1.0))
+    monkeypatch.setattr(compliance_fit, "OUTER", 3)
+    monkeypatch.setattr(compliance_fit, "INNER", 2)
 
 
-def reads(count: int = 12) -> list[Read]:
-    """Contracts that say clearly what they say, of three requirements."""
-    return [
-        Read(f"c{number}", f"r{row}", np.array(told + SILENT * 3), ("",) * 4, row, 1.0 if row < 2 else None)
-        for number in range(count)
-        for row, told in enumerate((KEEPS, BREAKS, SILENT))
-    ]
+ROLES = Roles(embedding=WordsEmbedding(), entailment=WordsEntailment())
 
 
-def test_what_is_clear_is_decided_rightly_by_contracts_that_were_not_fitted_on():
-    found = reads()
-    rows = {row.measure: row for row in verdict_rows(found, crossed(found, lambda read: read.contract))}
-    assert rows["verdict accuracy"].value == 1.0
-    assert rows["F1 contradicted, pooled"].value == 1.0
-    assert rows["evidence mAP"].value == 1.0
-    assert all(row.passed for row in rows.values() if "calibration" not in row.measure)
+def measured(count: int = 15) -> list[Measured]:
+    """Groups that say clearly what they say, with a little noise."""
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(count):
+        for truth, side in ((0, 3.0), (1, -3.0), (2, 0.0)):
+            mentioned = 3.0 if truth < 2 else -3.0
+            said = {name: mentioned + rng.normal(0, 0.3) for name in ADDRESSED}
+            said |= {name: side + rng.normal(0, 0.3) for name in SATISFIED if name not in said}
+            said |= {"best passage: side": side, "quantities: kept": 0.0, "quantities: broken": 0.0, "quantities: cannot be compared": 0.0}
+            found.append(Measured(f"{number} {truth}", f"g{number}", f"r{truth}", truth, said, 1.0 if truth < 2 else None, 1.0))
+    return found
 
 
-def test_a_change_that_was_found_by_rule_decides_as_in_an_analysis():
-    kept = np.array([[0.9, 0.05, 0.05], *SILENT * 3])
-    told = np.array([[0.9, 0.05, 0.05], [0.05, 0.93, 0.02], *SILENT * 2])
-    calibration = calibrate(reads())
-    (plain,) = probabilities(calibration, [Read("c", "r", told, ("",) * 4, 1, None)])
-    (changed,) = probabilities(calibration, [Read("c", "r", told, ("", "30 days, not 60", "", ""), 1, None)])
-    (same,) = probabilities(calibration, [Read("c", "r", kept, ("",) * 4, 0, None)])
-    assert changed[1] > plain[1] > same[1]
+def test_what_is_clear_is_decided_rightly_by_what_was_fitted_on_other_groups():
+    said, strengths = crossed({"a": measured()})
+    assert (said.argmax(1) == [one.truth for one in measured()]).all()
+    assert len(strengths) == 3
+    combiner = fit_all({"a": measured(), "b": measured(8)}, "ab" * 32)
+    assert combiner.about["crossed"]["b"]["accuracy"] == 1.0
+    assert "| best passage: side |" in card("test", combiner)
+    rows = contract_rows(measured(), combiner)
+    assert all(row.passed for row in rows if "calibration" not in row.measure), as_table(rows)
+    assert all(row.passed for row in unit_rows(measured(9), combiner))
+
+
+def test_sets_count_alike_whatever_their_size():
+    rows, share = balanced({"a": measured(20), "b": measured(2), "c": [Measured("x", "x", "x", 2)]})
+    assert len(rows) == 66  # a document without spans is not fitted on
+    assert share[:60].sum() == pytest.approx(share[60:].sum())
 
 
 def test_what_is_wrong_is_seen_to_be():
-    found = reads()
-    wrong = np.roll(crossed(found, lambda read: read.contract), 1, axis=1)
-    rows = {row.measure: row for row in verdict_rows(found, wrong)}
-    assert rows["verdict accuracy"].value == 0.0
-    assert rows["verdict accuracy"].passed is False
-    assert rows["calibration error of the verdict"].passed is False
+    combiner = fit_all({"a": measured()}, "")
+    wrong = [Measured(one.name, one.group, one.kind, (one.truth + 1) % 3, one.features) for one in measured()]
+    rows = {row.measure: row for row in (*pair_rows(wrong, combiner), *contract_rows(wrong, combiner))}
+    assert rows["pairs: accuracy"].value == 0.0
+    assert rows["pairs: violated taken for satisfied"].value == 15
+    assert rows["contracts: accuracy"].passed is False
+    assert rows["contracts: calibration error"].passed is False
     assert "(missed)" in as_table(list(rows.values()))
 
 
-def test_requirements_left_out_are_compared_with_the_most_frequent_verdict_of_the_others():
-    accuracy, base = left_out_rows(reads(), ["r0"])
-    assert (accuracy.of, base.value) == (12, 0.0)  # the others are violated or silent, r0 is always kept
-    assert accuracy.must == pytest.approx(0.05)
+def test_a_document_without_spans_addresses_nothing():
+    assert said_by(shipped()[DEFAULT], [Measured("x", "x", "x", 2)]).tolist() == [[0.0, 0.0, 1.0]]
 
 
 def test_evidence_counts_where_it_covers_what_people_marked():
@@ -82,24 +101,27 @@ def test_evidence_counts_where_it_covers_what_people_marked():
     assert evidence_precision(spans, np.array([0.9, 0.1, 0.2]), marked, [3]) == 0.5
 
 
-class Strict(WordsEntailment):
-    """Takes a passage to speak of a claim only where it has most of its words."""
+def test_what_was_read_is_kept_and_not_read_again(tmp_path):
+    model = WordsEntailment()
+    roles = Roles(embedding=WordsEmbedding(), entailment=model)
+    cases = [
+        Case("a", "a", "k", "Doors must be locked.", "Doors are locked.\n\nTea is hot.\n", 0),
+        Case("b", "b", "k", "Doors must be locked.", "Doors are not locked.\n", 1),
+        Case("c", "c", "k", "Doors must be locked.", "\n", 2),
+    ]
+    first = asyncio.run(read_or_load("set", lambda: cases, roles, tmp_path))
+    assert [one.name for one in first] == ["a", "b", "c"]
+    assert set(first[0].features) == {*ADDRESSED, *SATISFIED} and first[2].features == {}
+    assert first[0].features["best passage: side"] > 0 > first[1].features["best passage: side"]
+    asked = len(model.asked)
+    assert asyncio.run(read_or_load("set", lambda: cases, roles, tmp_path)) == first
+    assert len(model.asked) == asked
 
-    @staticmethod
-    def _one(claim: str, passage: str) -> tuple[float, float, float]:
-        entailed, contradicted, other = WordsEntailment._one(claim, passage)
-        return (entailed, contradicted, other) if other < 0.5 else (0.005, 0.005, 0.99)
 
-
-def test_the_whole_table_over_contracts_that_were_not_trained_on(tmp_path, monkeypatch):
-    said = (("entailed", "Lock{0} door{0} key{0}."), ("contradicted", "Not lock{0} door{0} key{0}."), ("not_mentioned", "Tea is hot."))
-    rules = [Rule(said[0][1].format(one), tuple((label, text.format(one)) for label, text in said)) for one in range(40)]
-    monkeypatch.setattr(described, "load", lambda: rules)  # what the words' fake can read
-    folder = tmp_path / "contractnli"
-    folder.mkdir()
+def contracts(folder, count: int = 40) -> None:
     keeps, breaks, other = "The party shall keep the data secret.", "The party shall not keep the data secret.", "Lunch is at noon."
     documents = []
-    for number in range(40):
+    for number in range(count):
         first = (keeps, breaks, other)[number % 3]
         text = f"{first}\n{other}\nThe end of all things number {number}.\n"
         choice = ("Entailment", "Contradiction", "NotMentioned")[number % 3]
@@ -107,49 +129,73 @@ def test_the_whole_table_over_contracts_that_were_not_trained_on(tmp_path, monke
         spans = [[0, len(first)], [len(first) + 1, len(first) + 1 + len(other)]]
         documents.append({"file_name": f"c{number}", "text": text, "spans": spans, "annotation_sets": [{"annotations": {"r": annotation}}]})
     labels = {"r": {"hypothesis": "The party shall keep the data secret."}}
-    (folder / "dev.json").write_text(json.dumps({"documents": documents, "labels": labels}))
-    roles = Roles(embedding=WordsEmbedding(), entailment=Strict())
-    rows, calibration, found = asyncio.run(evaluate_compliance(tmp_path, roles, Split(0, 2)))
-    values = {row.measure: row.value for row in rows}
-    assert 0 < len(found) < 40
-    assert values["verdict accuracy"] > 0.9
-    assert values["evidence mAP"] > 0.9
-    assert values["Rules beside procedures not fitted on: accuracy"] > 0.6
-    assert values["bans: nothing said of it: called violated"] < 0.5
-    # Who goes by words finds breaches in the ban's own words rather than in others.
-    assert values["bans: broken as a matter of course: called violated"] < values["bans: allowed: called violated"]
-    assert values["bans: kept in other words: called violated"] < 0.5
-    assert calibration.about["decisions"] == len(found)
+    (folder / "rag" / "contractnli").mkdir(parents=True)
+    (folder / "rag" / "contractnli" / "dev.json").write_text(json.dumps({"documents": documents, "labels": labels}))
+
+
+def test_the_table_over_the_sets_that_are_there(tmp_path):
+    contracts(tmp_path)
+    (tmp_path / "compliance").mkdir()
+    pair = {"id": "p-1a", "kind": "numbers", "domain": "d", "requirement": "Doors must be locked.", "passage": "Doors are locked."}
+    (tmp_path / "compliance" / "pairs_dev.jsonl").write_text(json.dumps({**pair, "verdict": "satisfied"}) + "\n")
+    rows = asyncio.run(evaluate_compliance(tmp_path, ROLES, Split(0, 2), sets=("pairs", "units", "contracts")))
+    found = {row.measure: row for row in rows}
+    assert found["pairs: accuracy"].of == 1
+    assert 0 < found["contracts: accuracy"].of < 40
+    assert found["contracts: evidence mAP"].value > 0.9
+    assert found["seconds a contract, all requirements, median"].value > 0
+    assert "units: right" not in found
     with pytest.raises(NotFound):
-        asyncio.run(evaluate_compliance(tmp_path / "nowhere", roles, Split()))
+        asyncio.run(evaluate_compliance(tmp_path / "nowhere", ROLES, Split(), sets=("pairs", "contracts")))
 
 
-def test_mechanical_breaches_change_one_place_and_are_the_same_every_time():
-    requirements, text = starter_requirements(), SAMPLES[GOOD].markdown
-    found = breaches(text, requirements, 12)
-    assert [one.text for one in found] == [one.text for one in breaches(text, requirements, 12)]
-    assert {one.kind for one in found} == {"another number", "negated", "struck out"}
-    assert all(one.text != text for one in found)
-    assert all(len(one.text) < len(text) for one in found if one.kind == "struck out")
+def test_lines_of_the_rooms_are_counted(tmp_path):
+    (tmp_path / "pipelines" / "compliance").mkdir(parents=True)
+    (tmp_path / "pipelines" / "compliance" / "a.py").write_text("one\ntwo\n")
+    assert [row.value for row in size_rows(tmp_path, memory=False)] == [2.0]
 
 
-@pytest.mark.parametrize(
-    ("sentence", "requirement", "negated"),
-    [
-        ("Clerks verify it; the head verifies the form.", "Forms must be verified.", None),
-        ("The head verifies the form.", "Forms must be verified.", "The head does not verify the form."),
-        ("Forms no longer used are burnt.", "Forms no longer used must be burnt.", "Forms no longer used are not burnt."),
-        ("The keeps of the castle.", "Forms must be kept.", None),
-        ("Forms are kept.", "Forms must not be kept.", None),
-    ],
-)
-def test_a_duty_is_negated_at_its_own_verb(sentence, requirement, negated):
-    assert negated_duty(sentence, requirement) == negated
+def written_bans() -> list[dict[str, str]]:
+    return [json.loads(line) for line in PROHIBITIONS.read_text().splitlines()]
 
 
-def test_a_number_is_made_worse_only_where_it_kept_the_requirement():
-    assert worse_number("Told within 24 hours.", "They must be told within 72 hours.") == "Told within 240 hours."
-    assert worse_number("The pass is valid for 2 days.", "Shares must be held for at least 30 days.") is None
+def test_every_ban_comes_with_each_kind_of_sentence_and_no_sentence_twice():
+    found = written_bans()
+    assert [set(one) for one in found] == [{"ban", *BANS}] * 60
+    assert len({text for one in found for text in one.values()}) == 60 * (1 + len(BANS))
+    assert all(" must not " in one["ban"] for one in found)
+
+
+def test_nothing_is_trained_on_a_ban_that_is_measured_or_a_sentence_of_the_starter_policies():
+    trained = {text for rule in described.load() for text in (rule.text, *(sentence for _, sentence in rule.said))}
+    trained |= {text for pair in written.load() for text in (pair.requirement, pair.passage)}
+    assert not trained & {text for one in written_bans() for text in one.values()}
+    policies = " ".join(path.read_text() for path in POLICIES.glob("*.md"))
+    assert not [text for text in trained if text in policies]
+
+
+def test_bans_are_read_among_sentences_that_say_nothing_of_them():
+    bans, cases = written_bans(), ban_cases()
+    assert Counter(one.kind for one in cases) == dict.fromkeys(BANS, 60)
+    for row, case in enumerate(cases):
+        own, elsewhere = bans[row // len(BANS)], {one["near"] for one in bans}
+        sentences = case.text.split("\n\n")
+        assert case.requirement == own["ban"] and len(sentences) == OTHERS + 1
+        assert set(sentences) - {own[case.kind]} <= elsewhere - {own["near"]}
+    found = asyncio.run(read_cases(cases[:10], ROLES))
+    assert [read.kind for read in found] == [case.kind for case in cases[:10]]
+    shares = {row.measure: row for row in ban_rows(found, shipped()[DEFAULT])}
+    assert shares["bans: breaches noticed"].of == 4 and shares["  allowed: called violated"].of == 2
+
+
+def test_written_pairs_are_read_alone_and_among_others_of_their_domain():
+    known = Data(PROHIBITIONS.parent, Split())  # the pairs come with the program
+    alone, among = written_cases(known), written_cases(known, among=True)
+    assert {case.group for case in alone} <= {pair.domain for pair in known.written("tune") + known.written("held")}
+    texts = {pair.passage: pair.domain for pair in written.load()}
+    for case in among[:50]:
+        passages = case.text.split("\n\n")
+        assert len(passages) > 1 and {texts.get(passage, case.group) for passage in passages} == {case.group}
 
 
 def test_every_planted_breach_is_of_a_requirement_that_is_extracted():

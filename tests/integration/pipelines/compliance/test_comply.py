@@ -42,7 +42,7 @@ CONTRACT = """# Contract
 
 ## Incidents
 
-The supplier shall notify the bank of security incidents within ten days.
+The supplier shall notify the bank of security incidents no sooner than within ten days.
 
 ## Data
 
@@ -82,7 +82,7 @@ def test_every_requirement_has_its_verdict_with_evidence(knowledge: KnowledgeCli
     verdicts = {one.requirement.text: one for one in report.requirements}
     incidents = verdicts["The supplier must notify the bank of security incidents within 24 hours."]
     assert incidents.verdict == "violated"
-    assert incidents.evidence[0].difference == "ten days, not 24 hours"
+    assert incidents.evidence[0].difference == "10 days, not 24 hours"
     assert CONTRACT[incidents.evidence[0].start : incidents.evidence[0].end] == incidents.evidence[0].text
     assert incidents.requirement.source is not None
     assert POLICY[incidents.requirement.source.start : incidents.requirement.source.end] == incidents.requirement.source.text
@@ -108,7 +108,7 @@ def test_after_an_edit_only_what_changed_is_read(knowledge: KnowledgeClient, con
     first = len(model.asked)
     again = comply(contract, policies="policies", knowledge=knowledge)
     assert len(model.asked) == first > 0
-    contract.write_text(CONTRACT.replace("ten days", "twelve hours"))
+    contract.write_text(CONTRACT.replace("no sooner than within ten days", "within twelve hours"))
     model.asked.clear()
     edited = comply(contract, policies="policies", knowledge=knowledge)
     assert {passage for _, passage in model.asked} == {
