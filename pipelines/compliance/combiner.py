@@ -54,8 +54,8 @@ class Combiner:
 
     @classmethod
     def from_dict(cls, said: Mapping[str, Any]) -> Combiner:
-        questions = (Logistic.from_dict(said[name]) for name in ("addressed", "satisfied"))
-        return cls(*questions, said["reader_sha256"], said.get("about", {}))
+        addressed, satisfied = Logistic.from_dict(said["addressed"]), Logistic.from_dict(said["satisfied"])
+        return cls(addressed, satisfied, said["reader_sha256"], said.get("about", {}))
 
 
 def combiner_for(reader: str) -> Combiner:

@@ -31,10 +31,11 @@ from pipelines.evaluation.compliance_cases import (
 from pipelines.evaluation.compliance_fit import said_by
 from pipelines.evaluation.compliance_samples import evaluate_samples
 from pipelines.evaluation.table import Row
-from serving.entailment import attributionbench, contractnli, evaluate, measures, scifact
 from serving.entailment.calibration import expected_calibration_error
-from serving.entailment.data import Data
-from serving.entailment.examples import Split
+from serving.entailment.corpora import attributionbench, contractnli, scifact
+from serving.entailment.corpora.data import Data
+from serving.entailment.corpora.examples import Split
+from serving.entailment.evaluation import evaluate, measures
 from serving.roles import Roles
 from serving.roles.entailment import DECIDING
 

@@ -27,9 +27,10 @@ from pipelines.compliance.deciding import evidence_scores
 from pipelines.compliance.features import features
 from pipelines.compliance.reading import Reader
 from pipelines.evaluation.compliance_samples import markdown_document
-from serving.entailment import contractnli, measures
-from serving.entailment.data import Data
-from serving.entailment.examples import Label, Part
+from serving.entailment.corpora import contractnli
+from serving.entailment.corpora.data import Data
+from serving.entailment.corpora.examples import Label, Part
+from serving.entailment.evaluation import measures
 from serving.roles import Roles
 
 Say = Callable[[str], None]
@@ -94,7 +95,7 @@ class Measured:
 
 
 def written_cases(known: Data, parts: Sequence[Part] = ("tune", "held"), *, among: bool = False) -> list[Case]:
-    """The pairs written for training (:mod:`serving.entailment.written`) of some parts: each passage alone, or some of them
+    """The pairs written for training (:mod:`serving.entailment.corpora.written`) of some parts: each passage alone, or some of them
     ``among`` passages of their domain on other requirements."""
     pairs = [pair for part in parts for pair in known.written(part)]
     rng = random.Random(0)  # noqa: S311 - the same documents every time

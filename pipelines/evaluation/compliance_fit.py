@@ -23,9 +23,9 @@ from pipelines.compliance.contract import VERDICTS
 from pipelines.compliance.features import ADDRESSED, SATISFIED
 from pipelines.evaluation.compliance_cases import Measured, contract_cases, read_or_load, written_cases
 from pipelines.questions.logistic import Logistic
-from serving.entailment import measures
 from serving.entailment.calibration import expected_calibration_error
-from serving.entailment.data import Data
+from serving.entailment.corpora.data import Data
+from serving.entailment.evaluation import measures
 from serving.roles import Roles
 from serving.roles.entailment import DECIDING
 
@@ -217,7 +217,7 @@ def main() -> None:
     """Command line."""
     from infra.settings import load_settings
     from pipelines.evaluation.answers import split_of
-    from serving.entailment.examples import data_folder
+    from serving.entailment.corpora.examples import data_folder
     from serving.local import local_roles
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

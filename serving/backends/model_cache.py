@@ -100,12 +100,10 @@ class ModelCache:
     async def _entry(self, version: str | None) -> _Entry:
         if self._closed:
             raise Unavailable("The model is being shut down. Try again in a moment.")
-        if version is None:
-            if self._champion is None:
-                await self.refresh()
+        if version in (None, DECIDING) and self._champion is None:
+            await self.refresh()
+        if version is None or (version == DECIDING and not (self._catalogue and self.role in self._catalogue.deciding)):
             version = str(self._champion)
-        elif version == DECIDING:
-            version = await self._deciding()
         found = self._loaded.get(version)
         if found and not found.backend.healthy():  # a thread of it died: a new one takes its place
             log.warning("model reloaded", role=self.role, version=version)
@@ -113,13 +111,6 @@ class ModelCache:
         entry = self._loaded.get(version) or await self._load(version)
         self._loaded.move_to_end(version)
         return entry
-
-    async def _deciding(self) -> str:
-        """The version that decides, as the catalogue names it; the champion where it names none."""
-        if self._champion is None or self._catalogue is None:
-            await self.refresh()
-        assert self._catalogue is not None
-        return self._catalogue.deciding.get(self.role, str(self._champion))
 
     async def _load(self, version: str) -> _Entry:
         async with self._locks.setdefault(version, asyncio.Lock()):
@@ -142,6 +133,8 @@ class ModelCache:
             if self._catalogue is None or attempt:
                 self._catalogue = self._read()
             found = self._catalogue.versions.get(self.role, {}).get(version)
+            if version == DECIDING:
+                found = self._catalogue.deciding.get(self.role)
             if found:
                 return found
         known = ", ".join(sorted(self._catalogue.versions.get(self.role, {}))) if self._catalogue else ""

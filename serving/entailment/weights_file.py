@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 DEFAULT_WEIGHTS = WEIGHTS_FOLDER / "entailment.safetensors"
 FORMAT = "workbench.entailment/1"
+READER_FORMAT = "workbench.entailment-reader/1"
+"""Of adapters for a base model (:mod:`serving.entailment.reader_network`, which imports torch)."""
 TOKENIZER = EMBEDDED["embedding"].source.replace("model.safetensors", "tokenizer.json")
 
 
@@ -69,6 +71,19 @@ def read_info(path: Path) -> WeightsInfo | None:
         tokenizer=tokenizer,
         extra={key: value for key, value in sidecar.items() if key not in known},
     )
+
+
+def read_adapters_info(path: Path) -> dict[str, Any] | None:
+    """The sidecar of a reader's adapters at ``path``; None where there is none of that format."""
+    try:
+        said = json.loads(path.with_suffix(".json").read_text())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(said, dict) or said.get("format") != READER_FORMAT:
+        return None
+    if list(said["labels"]) != list(ENTAILMENT_LABELS):
+        raise ModelMissing(f"The adapters in {path} were trained for other labels ({', '.join(said['labels'])}).", role="entailment")
+    return said
 
 
 def write_weights(network: CrossEncoder, path: Path, *, temperature: float, max_tokens: int, **extra: Any) -> str:

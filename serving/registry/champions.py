@@ -8,7 +8,7 @@ from dataclasses import replace
 from infra.datafolder import DataFolder
 from infra.errors import ModelMissing
 from infra.settings import Settings
-from serving.registry.embedded import embedded_roles, embedded_version, resolve
+from serving.registry.embedded import EMBEDDED, deciding_version, embedded_roles, embedded_version, resolve
 from serving.registry.versions import Catalogue, ModelRef, ModelVersion, versions_path
 from serving.roles import role_names
 
@@ -38,7 +38,11 @@ def read_catalogue(settings: Settings) -> Catalogue:
             champions[role] = number
         for old in gone:
             del found[old]
-    return Catalogue(versions, {role: n for role, n in champions.items() if settings.model(role).backend != "none"})
+    serving = {role: n for role, n in champions.items() if settings.model(role).backend != "none"}
+    champion = versions.get("entailment", {}).get(serving.get("entailment", ""))
+    # A champion that somebody chose decides itself.
+    reader = deciding_version(settings) if champion is not None and champion.source == EMBEDDED["entailment"].source else None
+    return Catalogue(versions, serving, {"entailment": reader} if reader is not None else {})
 
 
 def next_number(versions: dict[str, ModelVersion]) -> str:

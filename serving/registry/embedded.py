@@ -65,6 +65,17 @@ EMBEDDED: dict[str, Embedded] = {
 }
 
 
+DECIDING_READER = Embedded(
+    "Workbench entailment reader (adapters on all-mpnet-base-v2)",
+    "package:serving/entailment/weights/reader.safetensors",
+    None,
+    "Apache-2.0",
+    "Fetch its base model: python -m serving.downloads all-mpnet-base-v2",
+)
+"""Beside the small reader: it decides on the few passages that the small one ranks highest. Its base model is downloaded at set-up."""
+BASE = "all-mpnet-base-v2"
+
+
 def resolve(source: str, *, role: str) -> Path:
     """The file a source names: inside an installed package (``package:MODULE/FILE``, never imported), or a path.
 
@@ -127,6 +138,34 @@ def embedded_version(settings: Settings, role: str) -> ModelVersion:
         digest, facts = _own_weights(model.source, path.stat().st_mtime_ns) if path.exists() else ("", {"title": path.name})
     ref = ModelRef(role, registered_name(role), "1", digest, model.backend, model.device)
     return ModelVersion(ref, model.source or known.source, facts)
+
+
+def deciding_version(settings: Settings) -> ModelVersion | None:
+    """The large entailment reader, where its adapters and its base model are here and the settings run embedded readers."""
+    from serving.downloads.fetch import is_there
+
+    model = settings.model("entailment")
+    if model.backend != "openvino" or model.source or not is_there(BASE):
+        return None
+    try:
+        card = json.loads(resolve(DECIDING_READER.source, role="entailment").with_suffix(".json").read_text())
+    except (ModelMissing, OSError, ValueError):
+        return None
+    ref = ModelRef("entailment", f"{registered_name('entailment')}-reader", "1", str(card["sha256"]), model.backend, model.device)
+    return ModelVersion(ref, DECIDING_READER.source, {"title": DECIDING_READER.title, "licence": DECIDING_READER.licence})
+
+
+def deciding_told(settings: Settings) -> str:
+    """Which entailment reader decides on passages, in words for people (``workbench doctor``)."""
+    if found := deciding_version(settings):
+        return f"{found.ref.name} version {found.ref.version} ({found.ref.digest[:12]}) decides on the best passages"
+    try:
+        resolve(DECIDING_READER.source, role="entailment")
+    except ModelMissing:
+        return "it decides on passages, too"
+    if settings.model("entailment").source or settings.model("entailment").backend != "openvino":
+        return "it decides on passages, too"
+    return f"it decides on passages, too: the larger reader has no base model. {DECIDING_READER.remedy}"
 
 
 def check_digest(path: Path, expected: str) -> None:

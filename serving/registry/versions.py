@@ -82,12 +82,12 @@ class Catalogue:
     Attributes:
         versions: role -> version -> model.
         champions: role -> version.
-        deciding: role -> version that decides where another one ranks; roles whose champion does both are absent.
+        deciding: role -> model that decides where the champion ranks; roles whose champion does both are absent.
     """
 
     versions: Mapping[str, Mapping[str, ModelVersion]]
     champions: Mapping[str, str]
-    deciding: Mapping[str, str] = field(default_factory=dict)
+    deciding: Mapping[str, ModelVersion] = field(default_factory=dict)
 
     def champion(self, role: str) -> ModelVersion | None:
         version = self.champions.get(role)

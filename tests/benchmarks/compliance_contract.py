@@ -23,7 +23,7 @@ from knowledge.requirements.spans import spans_of
 from pipelines.compliance import comply
 from pipelines.evaluation.compliance_cases import contract_cases
 from pipelines.ingestion import open_knowledge
-from serving.entailment.data import Data
+from serving.entailment.corpora.data import Data
 from serving.local import local_roles
 from tests.benchmarks._rulebook import make_requirements
 

@@ -14,7 +14,7 @@ from infra.errors import WorkbenchError
 from infra.objectstore import make_object_store
 from infra.settings import Settings
 from serving.registry.champions import read_champions
-from serving.registry.embedded import EMBEDDED, embedded_roles, verify_embedded
+from serving.registry.embedded import EMBEDDED, deciding_told, embedded_roles, verify_embedded
 from serving.roles import missing_sentence, role_names
 
 PACKAGES = (
@@ -67,7 +67,8 @@ def _role(settings: Settings, role: str, champions: dict[str, Any], *, has_gpu: 
         return f"no weights ({told})", f"Weights of the {role} model are missing. {remedy}".strip()
     if model.device == "cuda" and not has_gpu:
         return f"{champion.name} version {champion.version}, {told}", f"The {role} model is set to CUDA, but no GPU was found."
-    return f"{champion.name} version {champion.version} ({champion.digest[:12]}), {told}", None
+    also = f"; {deciding_told(settings)}" if role == "entailment" else ""
+    return f"{champion.name} version {champion.version} ({champion.digest[:12]}), {told}{also}", None
 
 
 def _verify(settings: Settings, problems: list[str]) -> dict[str, int]:

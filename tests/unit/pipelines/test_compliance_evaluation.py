@@ -28,9 +28,9 @@ from pipelines.evaluation.compliance_cases import (
 from pipelines.evaluation.compliance_fit import balanced, card, crossed, fit_all, said_by
 from pipelines.evaluation.compliance_samples import of_clause, starter_requirements
 from pipelines.evaluation.table import Row, as_table
-from serving.entailment import described, written
-from serving.entailment.data import Data
-from serving.entailment.examples import Split
+from serving.entailment.corpora import described, written
+from serving.entailment.corpora.data import Data
+from serving.entailment.corpora.examples import Split
 from serving.roles import Roles
 from tests.embedders import WordsEmbedding
 from tests.entailers import WordsEntailment

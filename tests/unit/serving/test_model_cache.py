@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from infra.errors import IntegrityError, ModelMissing, NotFound, Unavailable
 from serving.backends.model_cache import ModelCache
 from serving.registry.versions import Catalogue, ModelVersion
+from serving.roles.entailment import DECIDING
 from tests.unit.serving.fakes import WordEmbedding, catalogue, place
 
 
@@ -44,6 +46,15 @@ async def test_the_champion_answers_where_no_version_is_named(tmp_path) -> None:
     assert await house.ask() == "1"
     assert await house.ask("2") == "2"
     assert house.open == ["1", "2"]
+
+
+async def test_the_reader_that_decides_answers_where_there_is_one_and_else_the_champion(tmp_path) -> None:
+    house = House(tmp_path, "1", "2")
+    assert await house.ask(DECIDING) == "1"
+    house.catalogue = replace(house.catalogue, deciding={"embedding": house.catalogue.versions["embedding"]["2"]})
+    await house.cache.refresh()
+    assert await house.ask(DECIDING) == "2"
+    assert await house.ask() == "1"
 
 
 async def test_the_least_recently_used_is_put_away_but_never_the_champion(tmp_path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +14,20 @@ import torch
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from infra.errors import ModelMissing
+from infra.settings import load_settings
+from serving.backends.backend import Place
 from serving.embedding.bert_graph import mapped_tensors
 from serving.entailment.corpora.written import LABELS, Pairs, load
+from serving.entailment.openvino_backend import OpenVinoEntailment
+from serving.entailment.pairs import PairTokens
 from serving.entailment.reader_graph import reader
-from serving.entailment.reader_network import Adapters, Reader
+from serving.entailment.reader_network import FORMAT, Adapters, Reader, write_adapters
 from serving.entailment.training.train_reader import ReaderOptions, ReaderTraining, run
+from serving.entailment.weights_file import read_adapters_info
+from serving.registry import embedded
+from serving.registry.champions import read_catalogue
+from serving.registry.versions import ModelRef, ModelVersion, sha256_of
 
 LAYERS, HEADS, EPSILON = 3, 4, 1e-5
 
@@ -57,6 +69,69 @@ def test_the_graph_computes_what_the_network_does(base: Path, tokens: int) -> No
     with torch.no_grad():
         expected = torch.softmax(network(torch.from_numpy(ids), torch.from_numpy(kinds)) / 1.5, 1).numpy()
     assert np.abs(compiled([ids, kinds])[0] - expected).max() < 2e-5
+
+
+@pytest.fixture
+def installed(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the base model as set-up leaves it, with a tokenizer; downloads are looked for there."""
+    folder = tmp_path / "models" / "all-mpnet-base-v2"
+    shutil.copytree(base, folder)
+    tokenizer = Tokenizer(models.WordLevel({"<s>": 0, "<pad>": 1, "</s>": 2, "[UNK]": 3, "the": 4, "records": 5}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    for place in ("serving.downloads.fetch", "serving.downloads"):  # the package names a function as its module
+        monkeypatch.setattr(sys.modules[place], "folder_of", lambda name: tmp_path / "models" / name)
+    return folder
+
+
+def exported(folder: Path, path: Path) -> Reader:
+    """A random reader, its adapters written to ``path``."""
+    network = Reader(folder, Adapters(first_layer=1, rank=2)).eval()
+    with torch.no_grad():
+        for value in network.trained().values():
+            value.normal_(std=0.2)
+            value.copy_(value.half().float())
+    write_adapters(network, path, base=folder, temperature=1.5, max_tokens=64)
+    return network
+
+
+def test_the_backend_serves_adapters_over_the_base_model_that_set_up_fetched(installed: Path, tmp_path: Path) -> None:
+    path = tmp_path / "reader.safetensors"
+    network = exported(installed, path)
+    info = read_adapters_info(path)
+    assert info is not None and info["format"] == FORMAT
+    ref = ModelRef("entailment", "reader", "1", str(info["sha256"]), "openvino", "cpu")
+    backend = OpenVinoEntailment(ModelVersion(ref, str(path)), Place("cpu", 1, tmp_path))
+    backend.precision = "f32"  # type: ignore[misc]
+    backend.load()
+    pairs = [("the records", "the the records"), ("records", "unknown words the")]
+    tokens = PairTokens(installed / "tokenizer.json", max_tokens=64)
+    with torch.no_grad():
+        expected = np.empty((2, 3), np.float32)
+        for batch in tokens.batches(pairs):
+            expected[batch.rows] = torch.softmax(network(torch.from_numpy(batch.ids), torch.from_numpy(batch.kinds)) / 1.5, 1).numpy()
+    assert np.abs(backend.entail(pairs) - expected).max() < 1e-4
+    backend.close()
+    (installed / "model.safetensors").unlink()
+    with pytest.raises(ModelMissing, match=r"serving\.downloads all-mpnet-base-v2"):
+        OpenVinoEntailment(ModelVersion(ref, str(path)), Place("cpu", 1, tmp_path)).load()
+
+
+def test_the_reader_decides_where_it_is_installed_and_the_small_one_elsewhere(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "reader.safetensors"
+    monkeypatch.setattr(embedded, "DECIDING_READER", replace(embedded.DECIDING_READER, source=str(path)))
+    settings = load_settings(home=tmp_path / "home")
+    assert read_catalogue(settings).deciding == {}
+    assert embedded.deciding_told(settings) == "it decides on passages, too"
+    exported(installed, path)
+    found = read_catalogue(settings).deciding["entailment"]
+    assert found.ref.name == "workbench-entailment-reader" and found.ref.digest == sha256_of(path)
+    assert "decides on the best passages" in embedded.deciding_told(settings)
+    (installed / "config.json").unlink()
+    assert read_catalogue(settings).deciding == {}
+    assert "python -m serving.downloads all-mpnet-base-v2" in embedded.deciding_told(settings)
 
 
 def test_only_adapters_and_head_are_trained_and_they_learn(base: Path) -> None:
