@@ -19,7 +19,9 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port of the web pages (by default 8000).", show_default=False)] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (by default the loopback).", show_default=False)] = None,
     home: Home = None,
-    sample: Annotated[bool, typer.Option(help="Analyse the bundled sample at the first start.")] = True,
+    sample: Annotated[
+        bool, typer.Option(help="Analyse the bundled samples and index the neuroradiology primer at the first start.")
+    ] = True,
 ) -> None:
     """Start the workbench and keep it running until Ctrl-C."""
     with refusals():
@@ -30,4 +32,4 @@ def up(
         gateway = {name: value for name, value in (("port", port), ("host", host)) if value is not None}
         settings = load_settings(profile=profile, home=home, gateway=gateway or None)
         note(f"Workbench, data in {settings.home.resolve()} (profile {settings.profile})")
-        asyncio.run(Supervisor(settings, say=note, banner=Banner(note, sample=sample)).run())
+        asyncio.run(Supervisor(settings, say=note, banner=Banner(note, sample=sample), primer=sample).run())

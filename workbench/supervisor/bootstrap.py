@@ -6,6 +6,7 @@ standard output: ``{"step", "seconds", ...}`` or ``{"step", "error": {...}}`` (a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import json
@@ -84,7 +85,22 @@ def register(settings: Settings) -> dict[str, Any]:
     return {"models": [ref.as_dict() for ref in register_embedded(settings)]}
 
 
-STEPS = {"prepare": prepare, "deploy": deploy, "register": register}
+def primer(settings: Settings) -> dict[str, Any]:
+    """Begin the job that indexes the neuroradiology primer, where it is not indexed in this text yet."""
+    from workbench.services.cluster import Cluster
+    from workbench.services.context import make_services
+    from workbench.services.primer import index_primer
+
+    services = make_services(settings)
+    services.cluster = Cluster(settings)
+    try:
+        job = asyncio.run(index_primer(services, services.accounts.ensure_owner()))
+    finally:
+        services.close()
+    return {"job": job.id if job else None}
+
+
+STEPS = {"prepare": prepare, "deploy": deploy, "register": register, "primer": primer}
 
 
 def main(steps: list[str]) -> int:

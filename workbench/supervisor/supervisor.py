@@ -42,15 +42,17 @@ class Supervisor:
         settings: the program's; ``settings.home`` is the data folder.
         say: gets progress as lines for a person.
         banner: awaited once the workbench is ready (the first sample, the address).
+        primer: whether to index the neuroradiology primer after that, where it is not indexed yet.
     """
 
-    def __init__(self, settings: Settings, *, say: Say, banner: Callable[[Supervisor], Any] | None = None) -> None:
+    def __init__(self, settings: Settings, *, say: Say, banner: Callable[[Supervisor], Any] | None = None, primer: bool = False) -> None:
         self.settings = settings
         self.folder = DataFolder(settings.home)
         self.say = say
         self.link = ""
         self.ready_after: float | None = None
         self._banner = banner
+        self._primer = primer
         self._began = time.monotonic()
         self._children: dict[str, Child] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,6 +144,18 @@ class Supervisor:
         self._tasks.add(mlflow)
         if self._banner is not None:
             await self._banner(self)
+        if self._primer:
+            await self._index_primer()
+
+    async def _index_primer(self) -> None:
+        """After all else, at low priority: whoever waits for a sample's report does not wait for it."""
+        try:
+            said = await self._step(await self._start_bootstrap("primer", nice=10, log="primer"), "primer")
+        except WorkbenchError as error:
+            self.say(f"The neuroradiology primer could not be indexed: {error.message}")
+            return
+        if said["job"]:
+            self.say("The neuroradiology primer is being indexed in the background (collection neuroradiology-primer)")
 
     async def _start_mlflow(self) -> None:
         try:
