@@ -29,7 +29,7 @@ class Recogniser:
         self._engine: Any = None
 
     def words(self, page: pdfium.PdfPage) -> list[Word]:
-        """Words of ``page`` as in :func:`knowledge.reading.words.page_words`, upright."""
+        """Words of ``page``, upright."""
         import numpy as np
 
         width, height = page.get_size()

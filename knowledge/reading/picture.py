@@ -80,7 +80,7 @@ def _draw(path: Path, number: int, quote: str, width: int) -> bytes | None:
     import pypdfium2 as pdfium
     from PIL import Image, ImageDraw
 
-    from knowledge.reading.words import page_words
+    from knowledge.reading.pdf_visibility import seen_words
 
     document = pdfium.PdfDocument(path)
     if not 1 <= number <= len(document):
@@ -89,7 +89,7 @@ def _draw(path: Path, number: int, quote: str, width: int) -> bytes | None:
     scale = min(4.0, width / max(1.0, page.get_width()))
     picture: Any = page.render(scale=scale, may_draw_forms=False)  # pyright: ignore[reportArgumentType] - its annotation says int
     picture = picture.to_pil().convert("RGB")
-    words = page_words(page)
+    words = seen_words(page).words
     marks = Image.new("RGBA", picture.size, (0, 0, 0, 0))
     pen = ImageDraw.Draw(marks)
     for row in marked(words, quote):

@@ -47,13 +47,6 @@ class Word:
     undecoded: bool = False
 
 
-def page_words(page: pdfium.PdfPage) -> list[Word]:
-    """Words of ``page`` that a reader sees, in pdfium's order."""
-    from knowledge.reading.pdf_visibility import seen_words
-
-    return seen_words(page).words
-
-
 def all_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> list[Word]:
     """Words of ``page`` in pdfium's order, whether they are seen or not."""
     handle = textpage.raw
