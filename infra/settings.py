@@ -178,6 +178,8 @@ class Imaging(Section):
     keep_originals_minutes: int = Field(
         default=0, ge=0, description="How long a DICOM upload stays after it was read, so that another series of it can be analysed."
     )
+    lesion_least_voxels: int = Field(default=3, ge=1, description="Smaller marks, in voxels, are not counted as lesions.")
+    lesion_least_mm3: float = Field(default=10.0, ge=0, description="Smaller marks, in cubic millimetres, are not counted as lesions.")
     keep_dicom_uids: bool = Field(
         default=True, description="Whether a DICOM SEG refers to its series by its true UIDs; else by ones that lead nowhere."
     )

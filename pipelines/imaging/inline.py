@@ -41,7 +41,7 @@ def analyze(
         scan: a file, a zip of a DICOM series, or a folder of one.
         out: a folder to leave the report's files in (:data:`FILES`, :data:`OF_DICOM`); made where it is missing.
         roles: models; by default those embedded in this process.
-        options: ``{"volume_index": 0, "series": 1, "models": {"segmentation": "2"}}``, all optional.
+        options: ``{"volume_index": 0, "series": 1, "lesion_candidates": True, "models": {"segmentation": "2"}}``, all optional.
         progress: called with the share done (0 to 1) and a sentence.
 
     Raises:

@@ -1,8 +1,9 @@
 """Lesions one by one: connected groups of voxels labelled 77.
 
 A lesion is a group of voxels that touch by faces, edges or corners (26 neighbours), of at least :data:`LEAST_VOXELS`
-voxels and :data:`LEAST_ML` (a ball of 2.7 mm; what is smaller cannot be told from noise at usual resolutions);
-smaller groups count in the load, not in the list. Its centre is the mean place of its voxels in scanner mm (RAS+).
+voxels and :data:`LEAST_MM3` (a ball of 2.7 mm; what is smaller cannot be told from noise at usual resolutions).
+:func:`keep_lesions` removes smaller groups from the segmentation, so that label, list and load are one set.
+Its centre is the mean place of its voxels in scanner mm (RAS+).
 
 Side: that of the nearest labelled structures that have one, for four fifths of its voxels or more; else None.
 
@@ -30,31 +31,65 @@ from scipy.spatial import cKDTree
 from pipelines.imaging.labels import CEREBRAL_CORTEX, INFRATENTORIAL, LABELS, LATERAL_VENTRICLES, LESION
 from pipelines.imaging.report import Lesion
 
-LEAST_VOXELS = 3
-LEAST_ML = 0.01
+LEAST_VOXELS, LEAST_MM3 = 3, 10.0
 CONTACT_MM = 3.0
 _SEARCH_MM = (8.0, 30.0)  # the near first: in a large box a small lesion would take a hundred times as long
 _SAMPLE = 4000
+_FILL_VOXELS = 3  # how far around a dropped mark its neighbours are looked for
 _LEFT = tuple(label.id for label in LABELS.values() if label.side == "left")
 _SIDED = tuple(label.id for label in LABELS.values() if label.side)
 _TISSUE = tuple(id for id in LABELS if id not in (LESION, 24))
 
 
-def find_lesions(labels: np.ndarray, affine: np.ndarray, *, kinds: Sequence[str] = ()) -> list[Lesion]:
+def keep_lesions(labels: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
+    """The labels with these groups (:func:`lesion_groups`) as the only lesions; other lesion voxels get the nearest label."""
+    dropped = labels == LESION
+    for voxels in groups:
+        dropped[tuple(voxels.T)] = False
+    kept = labels.copy()
+    if not dropped.any():
+        return kept
+    labelled: Any = ndimage.label(dropped, structure=np.ones((3, 3, 3)))
+    boxes: list[Any] = ndimage.find_objects(labelled[0])
+    for found in boxes:
+        box = tuple(slice(max(axis.start - _FILL_VOXELS, 0), axis.stop + _FILL_VOXELS) for axis in found)
+        here, out = labels[box], dropped[box]
+        sources = (here != LESION) & (here != 0)
+        if not sources.any():
+            sources = here != LESION
+        if not sources.any():
+            kept[box][out] = 0
+            continue
+        nearest: Any = ndimage.distance_transform_edt(~sources, return_distances=False, return_indices=True)
+        kept[box][out] = here[tuple(nearest)][out]
+    return kept
+
+
+def find_lesions(
+    labels: np.ndarray,
+    affine: np.ndarray,
+    *,
+    kinds: Sequence[str] = (),
+    least_voxels: int = LEAST_VOXELS,
+    least_mm3: float = LEAST_MM3,
+) -> list[Lesion]:
     """Lesions, largest first.
 
     Args:
         labels: integer ``(i, j, k)``.
+        least_voxels, least_mm3: smaller groups are left out.
         kinds: the model's word for each lesion in this order, where it tells; else all are ``unclear``.
     """
-    groups = lesion_groups(labels, affine)
+    groups = lesion_groups(labels, affine, least_voxels=least_voxels, least_mm3=least_mm3)
     return [
         describe_lesion(labels, affine, voxels, kind=kinds[place] if place < len(kinds) else "unclear")
         for place, voxels in enumerate(groups)
     ]
 
 
-def lesion_groups(labels: np.ndarray, affine: np.ndarray) -> list[np.ndarray]:
+def lesion_groups(
+    labels: np.ndarray, affine: np.ndarray, *, least_voxels: int = LEAST_VOXELS, least_mm3: float = LEAST_MM3
+) -> list[np.ndarray]:
     """The voxels ``(n, 3)`` of each lesion that is large enough to be listed, largest first."""
     boxes = ndimage.find_objects((labels == LESION).view(np.uint8))
     if not boxes or boxes[0] is None:
@@ -64,7 +99,7 @@ def lesion_groups(labels: np.ndarray, affine: np.ndarray) -> list[np.ndarray]:
     groups, count = labelled
     sizes = np.bincount(groups.ravel(), minlength=count + 1)
     places = ndimage.find_objects(groups)
-    least = max(LEAST_VOXELS, LEAST_ML / _voxel_ml(affine))
+    least = max(least_voxels, least_mm3 / 1000.0 / _voxel_ml(affine) - 1e-6)
     start = np.array([axis.start for axis in outer])
     found = []
     for number in np.argsort(-sizes[1:], kind="stable") + 1:

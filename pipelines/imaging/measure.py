@@ -30,7 +30,8 @@ from pipelines.imaging.labels import (
     VENTRICLES,
     WHITE,
 )
-from pipelines.imaging.report import Lesion, Measurement, ReportQuality
+from pipelines.imaging.report import Lesion, LesionStatus, Measurement, ReportQuality
+from pipelines.imaging.wording import FLAIR_CONTRAST
 from serving.roles.segmentation import Structure
 
 # Cerebrospinal fluid around the brain is part of the intracranial volume; a segmentation that marks almost none
@@ -50,7 +51,11 @@ def label_volumes(labels: np.ndarray, affine: np.ndarray) -> dict[int, float]:
 
 
 def measure(
-    volumes: Mapping[int, float], structures: Mapping[int, Structure], quality: ReportQuality, lesions: Iterable[Lesion]
+    volumes: Mapping[int, float],
+    structures: Mapping[int, Structure],
+    quality: ReportQuality,
+    lesions: Iterable[Lesion],
+    lesion_status: LesionStatus = "measured",
 ) -> list[Measurement]:
     """Every measurement of one scan, in the report's order.
 
@@ -63,7 +68,9 @@ def measure(
     - ``intracranial volume``: brain, ventricles and cerebrospinal fluid; only where fluid around the brain is labelled.
     - ``ventricle-to-brain ratio``, ``brain to intracranial ratio``: % of brain volume, and of intracranial volume.
     - ``grey to white matter ratio``: no unit.
-    - ``lesion count``, ``lesion load``, ``lesion load <zone>``: see :mod:`pipelines.imaging.lesions`.
+    - ``lesion count``, ``lesion load``, ``lesion load <zone>``: see :mod:`pipelines.imaging.lesions`; none where lesions
+      were not assessed.
+    - ``FLAIR contrast``: 0 where lesions cannot be measured on this scan; left out where they were.
     - ``mean label confidence``, ``segmentation quality``: 0 to 1.
     """
     sure = {id: structure_confidence(structure) * quality.score for id, structure in structures.items()}
@@ -77,7 +84,10 @@ def measure(
     ]  # fmt: skip
     found += _totals(volumes, sure)
     found += _asymmetry(volumes, sure)
-    found += _lesion_load(volumes, sure, list(lesions))
+    if lesion_status != "not assessed":
+        found += _lesion_load(volumes, sure, list(lesions))
+    if lesion_status != "measured":
+        found.append(_plain(FLAIR_CONTRAST, 0.0, "0-1", "1 where fluid is dark and cortex about as bright as white matter.", None))
     everything = _confidence(tuple(volumes), volumes, sure)
     if everything is not None:
         found.append(_plain("mean label confidence", everything, "0-1", "Mean confidence of all labels, weighted by volume.", everything))

@@ -225,7 +225,8 @@ def _lesions(report: Report) -> list[Flowable]:
         )
     table = Table(rows, colWidths=[28 * mm, 22 * mm, WIDTH - 136 * mm, 30 * mm, 32 * mm, 24 * mm], repeatRows=1)
     table.setStyle(banded(len(report.lesions)))
-    return _under([paragraph("Lesions", HEADING)], table, len(report.lesions))
+    title = "Lesion candidates" if report.lesion_status == "candidates" else "Lesions"
+    return _under([paragraph(title, HEADING)], table, len(report.lesions))
 
 
 def _not_looked_at(report: Report) -> list[Flowable]:

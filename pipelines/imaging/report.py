@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from infra.notebook import Displayed
 
+LesionStatus = Literal["measured", "candidates", "not assessed"]
+"""What the report's lesions are: measured on FLAIR; marks on another sequence, listed on request; or nothing at all."""
+
 Support = Literal["measured", "seen", "cited", "unsupported"]
 
 RESEARCH_ONLY = "For research use only. Not a medical device. Not for diagnosis or treatment decisions."
@@ -116,6 +119,7 @@ class Report(Displayed, Part):
     not_looked_at: list[str] = Field(default_factory=list)
     limits: str = RESEARCH_ONLY
     created: datetime | None = None
+    lesion_status: LesionStatus = "measured"
 
     shown_by: ClassVar[str] = "pipelines.imaging.notebook"
     _files: dict[str, bytes] = PrivateAttr(default_factory=dict)

@@ -1,7 +1,8 @@
 """Two scans that need no download.
 
 ``mni152``: the MNI152 template (ICBM 2009a nonlinear symmetric, T1, 1 mm; Fonov et al. 2011), which the package nilearn carries.
-``lesion``: the same, with lesions painted into its white matter by :func:`paint_lesions`: nobody's scan.
+``lesion``: a FLAIR made of the template's tissue maps, with lesions painted into its white matter by :func:`paint_lesions`:
+nobody's scan.
 """
 
 from __future__ import annotations
@@ -32,24 +33,25 @@ SAMPLES: Mapping[str, Sample] = {
         Sample("mni152", "mni152_t1.nii.gz", "MNI152 template", "Average T1 of 152 healthy adults, skull-stripped, 1 mm."),
         Sample(
             "lesion",
-            "mni152_t1_synthetic_lesions.nii.gz",
+            "mni152_flair_synthetic_lesions.nii.gz",
             "Synthetic lesions",
-            "The same template with simulated white-matter lesions.",
+            "FLAIR simulated from the same template, with white-matter lesions.",
         ),
     )
 }
 
 _TEMPLATE = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+_GREY = "mni_icbm152_gm_tal_nlin_sym_09a_converted.nii.gz"
 _WHITE = "mni_icbm152_wm_tal_nlin_sym_09a_converted.nii.gz"
 
 
 @dataclass(frozen=True)
 class Blob:
-    """A lesion to paint: centre in scanner mm (RAS+), half axes in mm, and how much darker than white matter (0 to 1)."""
+    """A lesion to paint: centre in scanner mm (RAS+), half axes in mm, and how much brighter than white matter (a share)."""
 
     center_mm: tuple[float, float, float]
     radii_mm: tuple[float, float, float]
-    darkness: float
+    brightness: float
 
 
 BLOBS: tuple[Blob, ...] = (
@@ -75,14 +77,29 @@ def make_sample(name: str, folder: Path) -> Path:
     data = scan.volume.data[0]
     if name == "lesion":
         white = read_scan(_packaged(_WHITE)).volume.data[0]
-        data = paint_lesions(data, white / float(white.max()), scan.volume.affine, BLOBS)
+        grey = read_scan(_packaged(_GREY)).volume.data[0]
+        white, grey = white / float(white.max()), grey / float(grey.max())
+        data = paint_lesions(flair_like(data, white, grey), white, scan.volume.affine, BLOBS)
     path = folder / SAMPLES[name].file
     write_scan(path, np.round(data), scan.header)
     return path
 
 
+def flair_like(data: np.ndarray, white: np.ndarray, grey: np.ndarray, *, seed: int = 5) -> np.ndarray:
+    """A picture ``(i, j, k)`` with FLAIR contrast: dark fluid, grey matter a little brighter than white matter, some noise.
+
+    Args:
+        data: a skull-stripped T1 in the same grid; 0 outside the brain.
+        white, grey: probabilities of white and grey matter.
+    """
+    brain = data > 0
+    rest = np.clip(1.0 - white - grey, 0.0, 1.0)
+    noise = np.random.default_rng(seed).normal(0.0, 2.0, data.shape)
+    return np.where(brain, np.maximum(100.0 * white + 115.0 * grey + 20.0 * rest + noise, 1.0), 0.0).astype(np.float32)
+
+
 def paint_lesions(data: np.ndarray, white: np.ndarray, affine: np.ndarray, blobs: Sequence[Blob], *, seed: int = 7) -> np.ndarray:
-    """A copy of a T1 ``(i, j, k)`` with dark lesions: ellipsoids with an uneven border and a soft rim, in white matter alone.
+    """A copy of a FLAIR ``(i, j, k)`` with bright lesions: ellipsoids with an uneven border and a soft rim, in white matter alone.
 
     Args:
         white: probability of white matter, in the same grid.
@@ -107,7 +124,7 @@ def paint_lesions(data: np.ndarray, white: np.ndarray, affine: np.ndarray, blobs
         uneven = ndimage.gaussian_filter(random.normal(size=radius.shape), 2.5 / spacing)
         uneven *= 0.18 / max(float(uneven.std()), 1e-6)
         depth = 1.0 / (1.0 + np.exp((radius + uneven - 1.0) * 9.0))
-        out[box] *= 1.0 - blob.darkness * depth * np.clip(white[box] * 1.5 - 0.25, 0.0, 1.0)
+        out[box] *= 1.0 + blob.brightness * depth * np.clip(white[box] * 1.5 - 0.25, 0.0, 1.0)
     return out
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipelines.imaging.labels import LABELS, LESION, PAIRS
-from pipelines.imaging.report import Lesion, Measurement, ReportQuality, Sentence
-from pipelines.imaging.wording import OVER, OVER_ML, amount, asymmetry, capital, joined, number, place
+from pipelines.imaging.report import Lesion, LesionStatus, Measurement, ReportQuality, Sentence
+from pipelines.imaging.wording import FLAIR_CONTRAST, OVER, OVER_ML, amount, asymmetry, capital, joined, number, place
 from serving.roles import missing_sentence
 
 SUMMARY, BRAIN, VENTRICLES, DEEP, HIND, LESIONS, SURE = (
@@ -23,16 +23,25 @@ LISTED = 10
 Named = Mapping[str, Measurement]
 
 
-def write_sentences(measurements: Sequence[Measurement], lesions: Sequence[Lesion], quality: ReportQuality) -> list[Sentence]:
+def write_sentences(
+    measurements: Sequence[Measurement], lesions: Sequence[Lesion], quality: ReportQuality, lesion_status: LesionStatus = "measured"
+) -> list[Sentence]:
     """All sentences, in reading order. Sections without measurements are left out."""
     named: Named = {item.name: item for item in measurements}
     writer = _Writer(named, quality)
-    _summary(writer, lesions)
+    if lesion_status == "measured" and lesions:
+        _measured_lesions(writer, lesions)
+    _volumes(writer)
+    if lesion_status != "measured":
+        _unmeasured_lesions(writer, lesions, lesion_status)
+    elif not lesions:
+        writer.say(SUMMARY, "No lesion detected.", "lesion count")
+    _largest_asymmetry(writer)
     _brain(writer)
     _ventricles(writer)
     _pairs(writer)
     _hind(writer)
-    _lesions(writer, lesions)
+    _lesions(writer, lesions, "Candidate" if lesion_status == "candidates" else "Lesion")
     _sure(writer, quality)
     return writer.sentences
 
@@ -43,11 +52,17 @@ def overall_confidence(sentences: Iterable[Sentence]) -> float:
     return round(sum(values) / len(values), 4) if values else 0.0
 
 
-def what_was_not_looked_at(missing_roles: Iterable[str], *, lesions_found: bool) -> list[str]:
+def what_was_not_looked_at(
+    missing_roles: Iterable[str], *, lesions_found: bool, lesion_status: LesionStatus = "measured", model_limits: Sequence[str] = ()
+) -> list[str]:
     """What the analysis does not cover, one sentence each."""
     found = [missing_sentence(role) for role in missing_roles if role in ("vlm", "embedding", "entailment")]
     found.append("Sentences are templates filled with measured values. No language model was used.")
     found.append("No comparison with a reference population: volumes are not rated for age and sex.")
+    if lesion_status == "not assessed":
+        found.append("White-matter lesions: FLAIR is needed. Lesion candidates of this scan are listed on request.")
+    if model_limits:
+        found.append("Limits of the segmentation model: " + " ".join(model_limits))
     if lesions_found:
         found.append("Lesion cause was not assessed.")
     found.append("Lesions below the size threshold, vessels, meninges, skull, orbits and extracranial structures were not assessed.")
@@ -78,24 +93,40 @@ class _Writer:
         return asymmetry(self.named[f"{name} asymmetry index"])
 
 
-def _summary(writer: _Writer, lesions: Sequence[Lesion]) -> None:
+def _volumes(writer: _Writer) -> None:
     names = ("brain volume", "grey matter volume", "white matter volume", "ventricle volume")
     if writer.has(*names):
         brain, grey, white, ventricles = (writer.amount(name) for name in names)
         text = f"Brain volume {brain}: grey matter {grey}, white matter {white}. Ventricles {ventricles}."
         writer.say(SUMMARY, text, *names)
+
+
+def _measured_lesions(writer: _Writer, lesions: Sequence[Lesion]) -> None:
     count, load = writer.named["lesion count"], writer.named["lesion load"]
     if len(lesions) == 1:
         writer.say(SUMMARY, f"1 lesion detected: {writer.amount('lesion 1 volume')} ({place(lesions[0])}).", count.name, "lesion 1 volume")
-    elif lesions:
-        largest = f"largest {writer.amount('lesion 1 volume')} ({place(lesions[0])})"
-        text = f"{number(count.value, 'count')} lesions detected, total volume {amount(load)}; {largest}."
-        writer.say(SUMMARY, text, count.name, load.name, "lesion 1 volume")
-    elif load.value > 0:
-        writer.say(SUMMARY, f"No lesion above the size threshold. Isolated lesion voxels: {amount(load)} in total.", load.name)
+        return
+    largest = f"largest {writer.amount('lesion 1 volume')} ({place(lesions[0])})"
+    text = f"{number(count.value, 'count')} lesions detected, total volume {amount(load)}; {largest}."
+    writer.say(SUMMARY, text, count.name, load.name, "lesion 1 volume")
+
+
+def _unmeasured_lesions(writer: _Writer, lesions: Sequence[Lesion], lesion_status: LesionStatus) -> None:
+    """What is said where the sequence does not allow measuring lesions."""
+    why = "this scan does not have FLAIR contrast"
+    if lesion_status == "not assessed":
+        text = f"White-matter lesions were not assessed: {why}. A FLAIR sequence is needed."
+        writer.say(SUMMARY, text, FLAIR_CONTRAST)
+    elif not lesions:
+        text = f"No lesion candidates. Lesions cannot be measured: {why}. A FLAIR sequence is needed."
+        writer.say(SUMMARY, text, "lesion count", FLAIR_CONTRAST)
     else:
-        writer.say(SUMMARY, "No lesion detected.", count.name)
-    _largest_asymmetry(writer)
+        count = number(writer.named["lesion count"].value, "count")
+        text = (
+            f"{count} lesion candidate{'s' if len(lesions) > 1 else ''}, total volume {writer.amount('lesion load')}. "
+            f"Not confirmed as lesions: {why}. A FLAIR sequence is needed."
+        )
+        writer.say(SUMMARY, text, "lesion count", "lesion load", FLAIR_CONTRAST)
 
 
 def _largest_asymmetry(writer: _Writer) -> None:
@@ -158,11 +189,13 @@ def _hind(writer: _Writer) -> None:
             writer.say(HIND, f"{capital(name)} {writer.amount(name)}.", name)
 
 
-def _lesions(writer: _Writer, lesions: Sequence[Lesion]) -> None:
+def _lesions(writer: _Writer, lesions: Sequence[Lesion], title: str) -> None:
+    """Load, zones and one sentence for each of the largest; ``title``: Lesion or Candidate."""
     if not lesions:
         return
     if writer.has("lesion load of white matter"):
-        text = f"Lesion load {writer.amount('lesion load of white matter')} of cerebral white matter."
+        what = "Lesion load" if title == "Lesion" else "Candidates are"
+        text = f"{what} {writer.amount('lesion load of white matter')} of cerebral white matter."
         writer.say(LESIONS, text, "lesion load of white matter")
     zones = [lesion.zone for lesion in lesions]
     present = [zone for zone in ("periventricular", "juxtacortical", "deep", "infratentorial") if zone in zones]
@@ -172,12 +205,12 @@ def _lesions(writer: _Writer, lesions: Sequence[Lesion]) -> None:
         writer.say(LESIONS, f"By zone: {joined(parts)}.", *names)
     if len(lesions) > LISTED:
         count = number(writer.named["lesion count"].value, "count")
-        text = f"The largest lesions are described below; the lesion table lists all {count}."
+        text = f"The largest are described below; the lesion table lists all {count}."
         writer.say(LESIONS, text, "lesion count")
     for place_, lesion in enumerate(lesions[:LISTED], 1):
         name = f"lesion {place_} volume"
         kind = "" if lesion.kind == "unclear" else f", {lesion.kind}"
-        writer.say(LESIONS, f"Lesion {place_}: {writer.amount(name)}, {place(lesion)}{kind}.", name)
+        writer.say(LESIONS, f"{title} {place_}: {writer.amount(name)}, {place(lesion)}{kind}.", name)
 
 
 def _sure(writer: _Writer, quality: ReportQuality) -> None:

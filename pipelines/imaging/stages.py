@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from infra.errors import NotABrain, NotFound, WorkbenchError
 from infra.objectstore import ObjectInfo
 from infra.telemetry import logger
-from pipelines.imaging.report import Lesion, Measurement, Report, ReportInput, ReportModel, ReportQuality, Sentence
+from pipelines.imaging.report import Lesion, LesionStatus, Measurement, Report, ReportInput, ReportModel, ReportQuality, Sentence
 from pipelines.jobs.definition import StageContext, State
 from pipelines.jobs.inline import INLINE_OWNER
 
@@ -87,10 +87,13 @@ async def write(context: StageContext, state: State) -> State:
     begun = time.perf_counter()
     context.progress(0.2, "Writing report")
     measurements, lesions = await asyncio.to_thread(_load_measurements, context, state)
-    sentences = write_sentences(measurements, lesions, ReportQuality(**state["quality"]))
+    status = state.get("lesion_status", "measured")
+    sentences = write_sentences(measurements, lesions, ReportQuality(**state["quality"]), status)
     return {
         "sentences": [sentence.model_dump(mode="json") for sentence in sentences],
-        "not_looked_at": what_was_not_looked_at(context.roles.missing(), lesions_found=bool(lesions)),
+        "not_looked_at": what_was_not_looked_at(
+            context.roles.missing(), lesions_found=bool(lesions), lesion_status=status, model_limits=state.get("model_limits", ())
+        ),
         "seconds": _timed(state, "write", begun),
     }
 
@@ -208,7 +211,7 @@ def _scan(context: StageContext, state: State) -> ScanFile:
 
 
 def _measure(context: StageContext, state: State, segmentation: Segmentation, header: Any, affine: Any) -> State:
-    from pipelines.imaging.lesions import find_lesions
+    from pipelines.imaging.lesions import find_lesions, keep_lesions, lesion_groups
     from pipelines.imaging.measure import label_volumes, measure
     from serving.volume import write_labels
     from serving.volume.geometry import sizes_uncertain
@@ -220,24 +223,43 @@ def _measure(context: StageContext, state: State, segmentation: Segmentation, he
         score=round(min(max(segmentation.quality.score, 0.0), 1.0), 4),
         reasons=[*segmentation.quality.reasons, *warnings],
     )
-    lesions = find_lesions(segmentation.labels, affine)
-    volumes = label_volumes(segmentation.labels, affine)
-    measurements = measure(volumes, segmentation.structures, quality, lesions)
+    status = _lesion_status(context, segmentation)
+    least = _least_lesion(context)
+    groups = [] if status == "not assessed" else lesion_groups(segmentation.labels, affine, **least)
+    labels = keep_lesions(segmentation.labels, groups)
+    lesions = find_lesions(labels, affine, **least)
+    volumes = label_volumes(labels, affine)
+    structures = {id: structure for id, structure in segmentation.structures.items() if id in volumes}
+    measurements = measure(volumes, structures, quality, lesions, status)
     file = context.workdir / "segmentation.nii.gz"
-    write_labels(file, segmentation.labels, header)
+    write_labels(file, labels, header)
     from dataclasses import asdict
 
     found = {
         "measurements": [item.model_dump(mode="json") for item in measurements],
         "lesions": [item.model_dump(mode="json") for item in lesions],
-        "structures": [asdict(structure) for structure in segmentation.structures.values()],
+        "structures": [asdict(structure) for structure in structures.values()],
     }
     return {
         "segmentation": _put(context, "segmentation.nii.gz", file, NIFTI),
         "measurements": _put(context, "work/measurements.json", json.dumps(found, default=_number).encode(), JSON),
         "quality": quality.model_dump(mode="json"),
         "models": [segmentation.model.as_dict()],
+        "lesion_status": status,
+        "model_limits": list(segmentation.limits),
     }
+
+
+def _lesion_status(context: StageContext, segmentation: Segmentation) -> LesionStatus:
+    """Measured where the sequence allows it; else candidates where they were asked for (option ``lesion_candidates``)."""
+    if segmentation.lesions == "measured":
+        return "measured"
+    return "candidates" if context.options.get("lesion_candidates") else "not assessed"
+
+
+def _least_lesion(context: StageContext) -> dict[str, Any]:
+    limits = context.settings.imaging
+    return {"least_voxels": limits.lesion_least_voxels, "least_mm3": limits.lesion_least_mm3}
 
 
 def _verify(context: StageContext, state: State) -> list[Sentence]:
@@ -246,9 +268,10 @@ def _verify(context: StageContext, state: State) -> list[Sentence]:
     from pipelines.imaging.verify import verify_sentences
 
     labels, affine = _labels(context, state)
-    lesions = find_lesions(labels, affine)
+    lesions = find_lesions(labels, affine, **_least_lesion(context))
     measurements, _ = _load_measurements(context, state)
-    again = measure(label_volumes(labels, affine), _structures(context, state), ReportQuality(**state["quality"]), lesions)
+    quality, status = ReportQuality(**state["quality"]), state.get("lesion_status", "measured")
+    again = measure(label_volumes(labels, affine), _structures(context, state), quality, lesions, status)
     return verify_sentences([Sentence(**item) for item in state["sentences"]], measurements, again, lesions)
 
 
@@ -279,6 +302,7 @@ def _store(context: StageContext, state: State, begun: float) -> State:
         seconds=_timed(state, "store", begun),
         not_looked_at=state["not_looked_at"],
         created=datetime.now(UTC).replace(microsecond=0),
+        lesion_status=state.get("lesion_status", "measured"),
     )
     paper = context.workdir / "report.pdf"
     write_pdf(report, picture, paper)
@@ -297,10 +321,11 @@ def _store(context: StageContext, state: State, begun: float) -> State:
     headline = next((item.text for item in sentences if item.section == SUMMARY and item.support == "measured"), "Scan measured.")
     summary = {
         "name": report.input.name, "headline": headline, "quality": report.quality.verdict, "score": report.quality.score,
-        "confidence": report.confidence, "lesions": len(lesions), "sentences": len(sentences),
+        "confidence": report.confidence, "sentences": len(sentences),
         **{f"{name.replace(' ', '_')}_ml": report.measurement(f"{name} volume").value for name in _SUMMED},
-        "lesion_load_ml": report.measurement("lesion load").value,
     }  # fmt: skip
+    if report.lesion_status == "measured":
+        summary |= {"lesions": len(lesions), "lesion_load_ml": report.measurement("lesion load").value}
     return {"artifacts": artifacts, "summary": summary, "seconds": report.seconds}
 
 

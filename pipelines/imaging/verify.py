@@ -16,7 +16,7 @@ _SCALE = re.compile(rf"\bof 1\.00\b|{re.escape(OVER)}")
 _NUMBER = re.compile(r"(?<![\w.-])\d[\d,]*(?:\.\d+)?")
 _INDEX = re.compile(r"asymmetry index (\d[\d.]*) %, (left|right) larger")
 _LESION = re.compile(r"lesion (\d+) volume")
-_LIST = re.compile(r"^Lesion \d+: ")
+_LIST = re.compile(r"^(Lesion|Candidate) \d+: ")
 
 TOLERANCE = 0.005
 """Share by which a recomputed value may differ: rounding to four decimals, and no more."""

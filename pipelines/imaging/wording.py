@@ -10,6 +10,8 @@ from pipelines.imaging.report import Lesion, Measurement
 OVER = "structures over 1 ml"
 """The structures that the summary compares besides the largest asymmetry of all."""
 OVER_ML = 1.0
+FLAIR_CONTRAST = "FLAIR contrast"
+"""The measurement that tells whether lesions can be measured on a scan."""
 
 
 def number(value: float, unit: str) -> str:

@@ -105,6 +105,9 @@ class Segmentation(Displayed):
         quality: per-scan quality estimate.
         model: which model gave it.
         seconds: stage to seconds, for example ``{"resample": .3, "infer": .5}``.
+        lesions: ``measured``, or ``candidates`` where the scan's sequence does not allow measuring lesions: marks are not
+            to be reported as lesions.
+        limits: what is known about the model's accuracy on every scan, one sentence each.
     """
 
     labels: np.ndarray
@@ -113,6 +116,8 @@ class Segmentation(Displayed):
     quality: Quality
     model: ModelRef
     seconds: Mapping[str, float] = field(default_factory=dict)
+    lesions: Literal["measured", "candidates"] = "measured"
+    limits: tuple[str, ...] = ()
 
     shown_by = "serving.segmentation.notebook"
 
@@ -174,7 +179,10 @@ class SegmentationOfScans(Role):
         structures = {int(label): Structure(**fields) for label, fields in facts["structures"].items()}
         quality = Quality(facts["quality"]["verdict"], facts["quality"]["score"], tuple(facts["quality"]["reasons"]))
         with np.load(io.BytesIO(response.content)) as arrays:
-            return Segmentation(arrays["labels"], arrays["affine"], structures, quality, ModelRef(**facts["model"]), facts["seconds"])
+            return Segmentation(
+                arrays["labels"], arrays["affine"], structures, quality, ModelRef(**facts["model"]), facts["seconds"],
+                facts.get("lesions", "measured"), tuple(facts.get("limits", ())),
+            )  # fmt: skip
 
 
 def json_ready(value: Any) -> Any:

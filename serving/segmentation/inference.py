@@ -111,7 +111,8 @@ class Segmenter:
             return self._refused(volume, Quality("refused", 0.0, (reason,)), clock)
         answer, image, start = found
         classes = tidy(answer)
-        if looks_like_flair(image, classes):
+        flair = looks_like_flair(image, classes)
+        if flair:
             set_lesions(answer, classes, bright_lesions(image, classes, self.step))
             clock.mark("bright lesions")
         follow_grey_values(answer, classes, image, self.threads)
@@ -123,7 +124,7 @@ class Segmenter:
         native, sides = to_native(answer, classes, side, frame, start, self.step, self.threads)
         labels = freesurfer_ids(native, sides).astype(np.int16)
         clock.mark("map back")
-        return self._result(volume, labels, evidence, seen, clock)
+        return self._result(volume, labels, evidence, seen, clock, flair)
 
     def _find_brain(self, data: np.ndarray, frame: Frame, clock: Clock) -> tuple[Answer, np.ndarray, np.ndarray] | None:
         """The answer on a box around the brain, the image it was given for, and the frame mm of the box's first voxel."""
@@ -172,7 +173,7 @@ class Segmenter:
         clock.mark("infer")
         return answer, image
 
-    def _result(self, volume: Volume, labels: np.ndarray, evidence: Evidence, seen: Intensities, clock: Clock) -> Segmentation:
+    def _result(self, volume: Volume, labels: np.ndarray, evidence: Evidence, seen: Intensities, clock: Clock, flair: bool) -> Segmentation:
         counts = np.bincount(labels.ravel(), minlength=256)
         edges = _edge_counts(labels)
         structures = {}
@@ -191,19 +192,15 @@ class Segmenter:
         if quality.verdict == "refused":
             return self._refused(volume, quality, clock)
         clock.mark("measure")
-        return Segmentation(labels, volume.affine, structures, quality, self.model, dict(clock.seconds))
+        limits = tuple(self.backend.info.extra.get("limits", ()))
+        lesions = "measured" if flair else "candidates"
+        return Segmentation(labels, volume.affine, structures, quality, self.model, dict(clock.seconds), lesions, limits)
 
     def _own_doubt(self, quality: Quality) -> Quality:
-        """What the weights are known not to do (``limits`` beside them) stands first in every verdict.
-
-        Weights from early in their training cannot judge a scan: say so instead of refusing it.
-        """
+        """Weights from early in their training cannot judge a scan: say so instead of refusing it."""
         reached = self.backend.info.extra.get("validation_dice_maps_15_16", 1.0)
         if reached >= EARLY_DICE:
-            limits = tuple(self.backend.info.extra.get("limits", ()))
-            if not limits or quality.verdict == "refused":
-                return quality
-            return Quality("limited", quality.score, limits + quality.reasons)
+            return quality
         reason = f"The installed weights are from an early stage of training (validation Dice {reached:.2f}): do not use the labels."
         return Quality("limited", min(quality.score, 0.2), (reason,))
 

@@ -50,4 +50,4 @@ def scale_signal(image: np.ndarray) -> np.ndarray:
     signal = thin[thin > 0.02 * top]
     if top <= 0 or signal.size < 50:
         return np.zeros_like(image)
-    return np.clip(image / max(float(np.percentile(signal, 99)), 1e-6), 0, 2)
+    return np.clip(image / np.float32(np.percentile(signal, 99)), 0, 2)

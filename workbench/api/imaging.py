@@ -28,6 +28,9 @@ class ImagingOptions(JobOptions):
 
     volume_index: int | None = Field(default=None, ge=0, le=1_000_000, description="Volume of a 4-D file, from 0.")
     series: int | None = Field(default=None, ge=1, le=1_000_000, description="DICOM series, from 1, if there are several.")
+    lesion_candidates: bool | None = Field(
+        default=None, description="List lesion candidates where the sequence does not allow measuring lesions (not FLAIR)."
+    )
 
 
 class AnalyzeRequest(BaseModel):

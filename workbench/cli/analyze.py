@@ -6,7 +6,7 @@ import functools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +38,15 @@ def analyze(
     ],
     out: Annotated[Path | None, typer.Option("--out", help="Output folder.", show_default=False)] = None,
     study: Annotated[bool, typer.Option("--study", help="Sequences of one visit: report each lesion once.")] = False,
+    volume: Annotated[
+        int | None, typer.Option("--volume", min=0, help="Which volume of a 4-D file or series, from 0.", show_default=False)
+    ] = None,
+    series: Annotated[
+        int | None, typer.Option("--series", min=1, help="Which DICOM series of several, from 1.", show_default=False)
+    ] = None,
+    lesion_candidates: Annotated[
+        bool, typer.Option("--lesion-candidates", help="List lesion candidates where lesions cannot be measured (not FLAIR).")
+    ] = False,
     as_json: AsJson = False,
     home: Home = None,
     profile: Profile = None,
@@ -52,6 +61,10 @@ def analyze(
         raise typer.BadParameter("Add --study if these scans are of one visit, or give the folder that contains them.")
     if study and (len(scans) < 2 or out is None):
         raise typer.BadParameter("A study needs at least two scans and --out DIR.")
+    chosen = {"volume_index": volume, "series": series, "lesion_candidates": lesion_candidates or None}
+    options = {name: value for name, value in chosen.items() if value is not None}
+    if options and study:
+        raise typer.BadParameter("--volume, --series and --lesion-candidates are for one scan, not for a study.")
     scan = scans[0]
     with refusals(as_json):
         from infra.settings import load_settings
@@ -74,13 +87,15 @@ def analyze(
         if found and not found.one_series:
             from workbench.cli.cohort import analyze_folder
 
+            if options:
+                raise typer.BadParameter("--volume, --series and --lesion-candidates are for one scan, not for a folder of scans.")
             if out is None:
                 raise typer.BadParameter("Analysing a folder needs --out DIR.", param_hint="--out")
             analyze_folder(found, out, settings, find_running(settings), as_json=as_json)
             return
         client = find_running(settings)
         progress = Progress()
-        report = analyze_remote(client, scan, out, progress) if client else _inline(scan, out, settings, progress)
+        report = analyze_remote(client, scan, out, progress, options) if client else _inline(scan, out, settings, progress, options)
         if as_json:
             print(json.dumps(report, ensure_ascii=False))
             return
@@ -107,16 +122,18 @@ class Progress:
             self._last = line
 
 
-def _inline(scan: Path, out: Path | None, settings: Any, progress: Progress) -> dict[str, Any]:
+def _inline(scan: Path, out: Path | None, settings: Any, progress: Progress, options: Mapping[str, Any]) -> dict[str, Any]:
     from infra.telemetry import configure_logging
     from pipelines.imaging import analyze as analyze_here
 
     configure_logging(level="error")
     note("No workbench is running: analysing in this process")
-    return analyze_here(scan, out, settings=settings, progress=progress).model_dump(mode="json")
+    return analyze_here(scan, out, settings=settings, options=options, progress=progress).model_dump(mode="json")
 
 
-def analyze_remote(client: Client, scan: Path, out: Path | None, progress: Callable[[float, str], None]) -> dict[str, Any]:
+def analyze_remote(
+    client: Client, scan: Path, out: Path | None, progress: Callable[[float, str], None], options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Send a scan to the running workbench, wait for its report, and bring its files to ``out``.
 
     Raises:
@@ -125,7 +142,7 @@ def analyze_remote(client: Client, scan: Path, out: Path | None, progress: Calla
     from infra.errors import NotFound
 
     progress(0.0, f"Sending {scan.name} to {client.url}")
-    job = finish(client, _send(client, scan), progress)
+    job = finish(client, _send(client, scan, options or {}), progress)
     report = client.get(f"/imaging/analysis/{job['id']}")
     if out:
         out.mkdir(parents=True, exist_ok=True)
@@ -138,10 +155,11 @@ def analyze_remote(client: Client, scan: Path, out: Path | None, progress: Calla
     return report
 
 
-def _send(client: Client, scan: Path) -> dict[str, Any]:
+def _send(client: Client, scan: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Send a file, or the folder of one DICOM series as a zip."""
+    fields = {"options": json.dumps(options)} if options else {}
     if not scan.is_dir():
-        return client.send_file("/imaging/analyze", scan, fields={})
+        return client.send_file("/imaging/analyze", scan, fields=fields)
     import tempfile
 
     from pipelines.imaging.cohort import find_scans
@@ -149,7 +167,7 @@ def _send(client: Client, scan: Path) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
         packed = as_one_file(find_scans(scan).scans[0].files, Path(folder), scan.resolve().name)
-        return client.send_file("/imaging/analyze", packed, fields={})
+        return client.send_file("/imaging/analyze", packed, fields=fields)
 
 
 def finish(client: Client, job: dict[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:

@@ -42,6 +42,9 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
                     (sample.name, gr.Button(f"{sample.title}\n{sample.text}", elem_id=f"sample-{sample.name}", elem_classes="wb-sample"))
                     for sample in SAMPLES.values()
                 ]
+        candidates = gr.Checkbox(
+            label="List lesion candidates where lesions cannot be measured (not FLAIR)", value=False, container=False, elem_id="candidates"
+        )
         earlier = html()
 
     with frame.result:
@@ -108,7 +111,7 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
             return {missing: gr.HTML(empty("Analysis not found", text), visible=True)}
 
     @told
-    async def send(path: str | None, request: gr.Request) -> Updates:
+    async def send(path: str | None, candidates: bool, request: gr.Request) -> Updates:
         user = person(request)
         if not path:
             return {drop: None}
@@ -117,14 +120,14 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
             upload = await save_upload(services, user, file.name, file)
         finally:
             await asyncio.to_thread(file.unlink, missing_ok=True)  # the store has it now; Gradio would keep its copy for an hour
-        job = await start_analysis(services, user, upload.id)
+        job = await start_analysis(services, user, upload.id, _options(candidates))
         return await show_job(user, job.id)
 
     def send_sample(name: str) -> Any:
         @told
-        async def send_this(request: gr.Request) -> Updates:
+        async def send_this(candidates: bool, request: gr.Request) -> Updates:
             user = person(request)
-            job = await start_sample(services, user, name)
+            job = await start_sample(services, user, name, _options(candidates))
             return await show_job(user, job.id)
 
         return send_this
@@ -132,6 +135,11 @@ def imaging_page(services: Services, blocks: gr.Blocks) -> None:
     named = "(job) => { window.workbenchOpenJob(job); }"
     blocks.load(open_page, None, everything, **HIDDEN)
     frame.wire(everything, show_job, named)
-    drop.upload(send, drop, everything, **HIDDEN).then(None, frame.box, None, js=named)
+    drop.upload(send, [drop, candidates], everything, **HIDDEN).then(None, frame.box, None, js=named)
     for name, button in samples:
-        button.click(send_sample(name), None, everything, **HIDDEN).then(None, frame.box, None, js=named)
+        button.click(send_sample(name), candidates, everything, **HIDDEN).then(None, frame.box, None, js=named)
+
+
+def _options(candidates: bool) -> dict[str, Any]:
+    """The choices of the start page as an analysis' options."""
+    return {"lesion_candidates": True} if candidates else {}

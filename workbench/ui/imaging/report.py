@@ -187,7 +187,8 @@ def lesions_html(report: Report) -> str:
         "<th>Lesion</th><th>Volume, ml</th><th>Side</th><th>Zone</th><th>Confidence</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>"
     )
-    return panel(f"Lesions ({len(report.lesions)})", table)
+    title = "Lesion candidates" if report.lesion_status == "candidates" else "Lesions"
+    return panel(f"{title} ({len(report.lesions)})", table)
 
 
 def made_html(report: Report, stage_titles: dict[str, str]) -> str:

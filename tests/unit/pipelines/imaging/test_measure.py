@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.imaging.labels import BRAIN, LABELS, PAIRS, VENTRICLES, colour_table
-from pipelines.imaging.lesions import find_lesions
+from pipelines.imaging.lesions import find_lesions, keep_lesions, lesion_groups
 from pipelines.imaging.measure import asymmetry, label_volumes, measure, structure_confidence
 from pipelines.imaging.report import ReportQuality
 from serving.roles.segmentation import Structure
@@ -129,3 +129,27 @@ def test_one_row_in_millilitres_for_each_label():
     ids = [item.label for item in items if item.label is not None]
     assert sorted(ids) == sorted(LABELS) and len({item.name for item in items}) == len(items)
     assert all(item.definition and item.unit for item in items)
+
+
+def test_small_marks_get_the_label_around_them_and_label_list_and_load_are_one_set():
+    shape, affine = grid(2.0)
+    healthy = head_labels(shape, affine)
+    labels = healthy.copy()
+    random = np.random.default_rng(3)
+    for place in np.argwhere(np.isin(healthy, (2, 41)))[random.integers(0, 2000, 25)]:
+        labels[tuple(place)] = 77  # specks of 8 mm3
+    labels[tuple(slice(part, part + 2) for part in np.argwhere(healthy == 41).mean(axis=0).astype(int))] = 77
+    kept = keep_lesions(labels, lesion_groups(labels, affine))
+    lesions = find_lesions(kept, affine)
+    assert len(lesions) == 1 and (kept == 77).sum() == 8
+    assert label_volumes(kept, affine)[77] == pytest.approx(sum(lesion.volume_ml for lesion in lesions)) == pytest.approx(0.064)
+    specks = (labels == 77) & (kept != 77)
+    assert specks.any() and (kept[specks] == healthy[specks]).mean() > 0.9
+    assert not (keep_lesions(labels, []) == 77).any()
+    assert len(find_lesions(labels, affine, least_voxels=1, least_mm3=8.0)) > 10
+
+
+def test_a_mark_with_nothing_around_it_is_removed():
+    labels = np.zeros((12, 12, 12), np.int16)
+    labels[5, 5, 5] = 77
+    assert not keep_lesions(labels, []).any()

@@ -49,8 +49,8 @@ def test_every_sentence_is_measured_and_names_what_it_rests_on(with_lesions):
 def test_the_summary_comes_first_and_says_the_lesions(with_lesions):
     sentences, _, _ = with_lesions
     summary = [sentence.text for sentence in sentences if sentence.section == "Summary"]
-    assert sentences[0].section == "Summary" and summary[0].startswith("Brain volume 1,")
-    assert re.fullmatch(r"2 lesions detected, total volume 0\.5\d ml; largest 0\.2\d ml \(periventricular, left\)\.", summary[1])
+    assert sentences[0].section == "Summary" and summary[1].startswith("Brain volume 1,")
+    assert re.fullmatch(r"2 lesions detected, total volume 0\.5\d ml; largest 0\.2\d ml \(periventricular, left\)\.", summary[0])
     text = " ".join(sentence.text for sentence in everything()[0])
     assert "No lesion detected." in text and "Lesion 1" not in text
 
@@ -110,6 +110,8 @@ def test_what_was_not_assessed_is_stated():
     assert (
         "Image description not available" in text and "literature search not available" in text and "No comparison with a reference" in text
     )
+    text = " ".join(what_was_not_looked_at([], lesions_found=False, lesion_status="not assessed", model_limits=["One.", "Two."]))
+    assert "FLAIR is needed" in text and "Limits of the segmentation model: One. Two." in text
     assert "vision-language" not in " ".join(what_was_not_looked_at([], lesions_found=False))
 
 
@@ -157,3 +159,21 @@ def test_of_many_lesions_the_report_says_where_all_are_listed():
         texts = [sentence.text for sentence in sentences if sentence.section == "Lesions"]
         assert sum(text.startswith("Lesion ") and text[7].isdigit() for text in texts) == 10
         assert any("lesion table lists all 11" in text for text in texts) == (count == 11)
+
+
+@pytest.mark.parametrize("status", ["not assessed", "candidates"])
+def test_without_flair_contrast_nothing_is_called_a_lesion(status):
+    volumes = {2: 200.0, 41: 200.0, 3: 250.0, 42: 250.0, 4: 10.0, 43: 10.0} | ({77: 0.6} if status == "candidates" else {})
+    lesion = Lesion(kind="unclear", volume_ml=0.3, center_mm=(0, 0, 0), side="left", zone="deep")
+    lesions = [lesion, lesion] if status == "candidates" else []
+    measurements = measure(volumes, {}, GOOD, lesions, status)
+    sentences = write_sentences(measurements, lesions, GOOD, status)
+    assert verify_sentences(sentences, measurements, measurements, lesions) == sentences
+    texts = [sentence.text for sentence in sentences]
+    assert texts[0].startswith("Brain volume") and not any("lesions detected" in text or text.startswith("Lesion ") for text in texts)
+    if status == "candidates":
+        assert texts[1].startswith("2 lesion candidates, total volume 0.60 ml. Not confirmed as lesions") and "FLAIR" in texts[1]
+        assert any(text.startswith("Candidate 1: 0.30 ml") for text in texts)
+    else:
+        assert texts[1] == "White-matter lesions were not assessed: this scan does not have FLAIR contrast. A FLAIR sequence is needed."
+        assert not any("lesion" in item.name for item in measurements)

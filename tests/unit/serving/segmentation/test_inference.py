@@ -106,9 +106,9 @@ def test_values_that_are_no_numbers_are_background():
     assert np.isfinite(lift_background(data)).all()
 
 
-def test_what_the_weights_cannot_do_stands_first_in_the_verdict():
+def test_the_verdict_follows_the_scan_and_not_what_is_known_of_the_weights():
     backend = ByIntensity()
-    backend.info.extra = {"limits": ["They do not find lesions."]}
+    backend.info.extra = {"limits": ["They do not find small lesions."]}
     segmenter = Segmenter(backend)
-    assert segmenter._own_doubt(Quality("good", 0.9)) == Quality("limited", 0.9, ("They do not find lesions.",))
-    assert segmenter._own_doubt(Quality("refused", 0.1, ("No brain.",))).reasons == ("No brain.",)
+    for quality in (Quality("good", 0.9), Quality("limited", 0.5, ("Thick slices.",)), Quality("refused", 0.1, ("No brain.",))):
+        assert segmenter._own_doubt(quality) == quality
