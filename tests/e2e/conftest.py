@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Locator, Page, Request, Response, expect, sync_playwright
 
 from tests.bring_chromium import chromium
@@ -108,6 +109,28 @@ def open_section(page: Page, section: str, field: Locator) -> None:
     field got before it was wired up, some milliseconds later; a click waits until the field stands still, ``fill`` does not."""
     page.locator(f"{section} button").first.click()
     field.click()
+
+
+def serious_violations(page: Page) -> list[str]:
+    """Serious and critical violations that axe-core finds on the page as it stands: 1440 wide in light, 390 wide in dark."""
+    found, before = [], page.viewport_size
+    for width, height, scheme in ((1440, 900, "light"), (390, 844, "dark")):
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(250)  # colours change over 150 ms
+        for rule in Axe().run(page).response["violations"]:
+            if rule["impact"] in ("serious", "critical"):
+                found += [f"{width} {scheme} {rule['id']}: {_violating(node)}" for node in rule["nodes"][:4]]
+    if before:
+        page.set_viewport_size(before)
+    page.emulate_media(color_scheme="light")
+    return found
+
+
+def _violating(node: dict) -> str:
+    """Where an element is, its markup, and what is wrong with it."""
+    message = next((check["message"] for kind in ("any", "all", "none") for check in node[kind]), "")
+    return f"{node['target']} {node['html'][:160]} ({message})"
 
 
 @pytest.fixture

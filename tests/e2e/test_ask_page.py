@@ -22,7 +22,7 @@ from pipelines.questions import NOT_HERE, answering
 from pipelines.questions.evidence import Evidence
 from serving.loop import LoopThread
 from serving.roles import Roles
-from tests.e2e.conftest import Visitor
+from tests.e2e.conftest import Visitor, serious_violations
 from tests.embedders import WordsEmbedding
 from tests.running import free_port
 from tests.unit.pipelines.questions.conftest import Script, SharedStems, calibration
@@ -126,6 +126,7 @@ def test_an_answer_opens_its_page_beside_it(asking: tuple[str, str], visit: Call
         assert page.evaluate("document.querySelector('.wb-cited').getBoundingClientRect().bottom - innerHeight") <= 1
         sheet.get_by_role("button", name="Close").click()
         expect(sheet).to_be_hidden()
+    assert serious_violations(page) == []
 
 
 def test_an_answer_can_be_stopped_and_a_click_meanwhile_counts(
