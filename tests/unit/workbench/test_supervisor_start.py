@@ -68,6 +68,7 @@ def test_a_head_that_falls_during_the_start_is_replaced(
         supervisor = Supervisor(settings, say=lines.append, banner=lambda one: ready())
 
         async def ready() -> None:
+            await asyncio.to_thread(until, lambda: shells.started.count("ray") == 2)  # on a busy machine the fall is noticed late
             await asyncio.sleep(0.3)
             supervisor._asked_to_stop()
 
