@@ -43,6 +43,10 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+LEFT = ("signal is aborted without reason", "Connection errored out")
+"""What Gradio's client says in the console when a page is left, by a link too, while a request is under way."""
+
+
 @dataclass
 class Visitor:
     """A person at a workbench: a browser context that notes what must not happen."""
@@ -66,7 +70,7 @@ class Visitor:
         return page
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        if message.type == "error" and not any(said in message.text for said in LEFT):
             self.complaints.append(f"console: {message.text} ({message.location})")
 
     def _request(self, request: Request) -> None:

@@ -39,6 +39,7 @@ const act = (action, id) => {
   if (action === 'open') {
     opened = id;
     mark();
+    window.workbenchSourceClosed = false;
     document.querySelector('#viewer-beside .wb-cited')?.removeAttribute('hidden');
   }
   trigger('submit', { action, id });
@@ -69,7 +70,12 @@ new MutationObserver(() => {
   if (now && !live) now.scrollIntoView({ block: 'nearest' });
   live = Boolean(now);
 }).observe(element, { childList: true, subtree: true });"""
-ON_SOURCE = """const close = () => { const shown = element.querySelector('.wb-cited'); if (shown) shown.hidden = true; };
+# A source that is closed while it still loads stays closed when it arrives (SEEN).
+ON_SOURCE = """const close = () => {
+  window.workbenchSourceClosed = true;
+  const shown = element.querySelector('.wb-cited');
+  if (shown) shown.hidden = true;
+};
 element.addEventListener('click', (event) => { if (event.target.closest('[data-close]')) close(); });
 window.addEventListener('keydown', (event) => { if (event.key === 'Escape') close(); });"""
 NAMED = "(id) => { if (id) history.replaceState({}, '', `/ask?conversation=${encodeURIComponent(id)}`); }"
@@ -80,7 +86,8 @@ SEEN = """() => { setTimeout(() => {
   const pane = document.querySelector('#viewer-beside .wb-cited');
   if (!pane) return;
   const mark = pane.querySelector('mark');
-  pane.hidden = false;
+  pane.hidden = Boolean(window.workbenchSourceClosed);
+  if (pane.hidden) return;
   pane.scrollTop = mark ? mark.offsetTop - pane.clientHeight / 3 : 0;
   if (innerWidth <= 720) pane.focus({ preventScroll: true });
 }, 80); }"""
