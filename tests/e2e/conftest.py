@@ -44,7 +44,8 @@ def browser() -> Iterator[Browser]:
 
 
 LEFT = ("signal is aborted without reason", "Connection errored out")
-"""What Gradio's client says in the console when a page is left, by a link too, while a request is under way."""
+"""What Gradio's client says in the console when a page is left by a link while a request is under way; at other times it is a fault."""
+LEAVING_SECONDS = 2.0
 
 
 @dataclass
@@ -54,6 +55,8 @@ class Visitor:
     context: BrowserContext
     url: str
     complaints: list[str] = field(default_factory=list)
+    perhaps_left: list[tuple[float, str]] = field(default_factory=list)
+    left: list[float] = field(default_factory=list)
 
     def page(self) -> Page:
         page = self.context.new_page()
@@ -70,10 +73,22 @@ class Visitor:
         return page
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(said in message.text for said in LEFT):
-            self.complaints.append(f"console: {message.text} ({message.location})")
+        if message.type != "error":
+            return
+        complaint = f"console: {message.text} ({message.location})"
+        if any(said in message.text for said in LEFT):
+            self.perhaps_left.append((time.monotonic(), complaint))
+        else:
+            self.complaints.append(complaint)
+
+    def faults(self) -> list[str]:
+        """What was noted, without what Gradio says of a page at the moment it is left."""
+        near = [one for when, one in self.perhaps_left if not any(abs(when - left) < LEAVING_SECONDS for left in self.left)]
+        return [*self.complaints, *near]
 
     def _request(self, request: Request) -> None:
+        if request.is_navigation_request() and request.frame.parent_frame is None:
+            self.left.append(time.monotonic())
         parts = urlsplit(request.url)
         if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != urlsplit(self.url).netloc:
             self.complaints.append(f"request to another host: {request.url}")
@@ -153,7 +168,7 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[object]:
 
     yield make
     # Only what was said before the end counts: closing breaks off requests under way, and Gradio complains of those.
-    complaints = [complaint for visitor in visitors for complaint in visitor.complaints]
+    complaints = [fault for visitor in visitors for fault in visitor.faults()]
     for visitor in visitors:
         visitor.context.close()
     assert not complaints, "\n".join(complaints)
