@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -134,7 +135,8 @@ def serious_violations(page: Page) -> list[str]:
     """Serious and critical violations that axe-core finds on the page as it stands: 1440 wide in light, 390 wide in dark."""
     found, before = [], page.viewport_size
     page.add_style_tag(content="*, *::before, *::after { transition: none !important; animation: none !important }")
-    for width, height, scheme in ((1440, 900, "light"), (390, 844, "dark")):
+    screens: tuple[tuple[int, int, Literal["light", "dark"]], ...] = ((1440, 900, "light"), (390, 844, "dark"))
+    for width, height, scheme in screens:
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)
         page.wait_for_timeout(250)
